@@ -1,0 +1,173 @@
+//! What a trainer asks of the data, and what it gets.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use crate::{ClipSpec, Error, Result};
+
+/// How 8-bit pixels become network values and back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pixels {
+    /// `x = u / 127.5 - 1`, onto [-1, 1].
+    #[default]
+    Symmetric,
+    /// `x = (u - 128) / 128`, onto [-1, 0.9921875] (TGAN).
+    Centered128,
+    /// `x = u / 255`, onto [0, 1] (SVG).
+    Unit,
+}
+
+impl Pixels {
+    /// Network value of an 8-bit pixel.
+    pub fn decode(self, pixel: u8) -> f32 {
+        match self {
+            Self::Symmetric => f32::from(pixel) / 127.5 - 1.0,
+            Self::Centered128 => (f32::from(pixel) - 128.0) / 128.0,
+            Self::Unit => f32::from(pixel) / 255.0,
+        }
+    }
+
+    /// Nearest 8-bit pixel of a network value, clamped to 0..=255 (halves round to even).
+    pub fn encode(self, value: f32) -> u8 {
+        let scaled = match self {
+            Self::Symmetric => (value + 1.0) * 127.5,
+            Self::Centered128 => value * 128.0 + 128.0,
+            Self::Unit => value * 255.0,
+        };
+        scaled.round_ties_even().clamp(0.0, 255.0) as u8
+    }
+}
+
+/// The batch that a trainer wants next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchSpec {
+    /// Number of clips, B.
+    pub clips: usize,
+    /// Size of each clip; the data are resized, cut and converted between grey and RGB to fit.
+    pub clip: ClipSpec,
+    /// Distance between the frames of a clip in its source; shortened for sources that are too short (MoCoGAN: 2).
+    pub frame_stride: usize,
+    /// Single frames drawn apart from the clips, 0 for none (MoCoGAN's image discriminator).
+    pub images: usize,
+    /// Label groups to deliver, such as `class` (empty: none).
+    pub labels: Vec<String>,
+    /// Condition maps to deliver, such as `flow` or `segmentation` (vid2vid; empty: none).
+    pub maps: Vec<String>,
+    /// Mirror each clip left-right with probability one half.
+    pub flip: bool,
+    /// Pixel scale of the network.
+    pub pixels: Pixels,
+}
+
+impl BatchSpec {
+    /// `clips` clips of one size with consecutive frames, and nothing else.
+    pub fn clips(clips: usize, clip: ClipSpec, pixels: Pixels) -> Self {
+        Self {
+            clips,
+            clip,
+            frame_stride: 1,
+            images: 0,
+            labels: Vec::new(),
+            maps: Vec::new(),
+            flip: false,
+            pixels,
+        }
+    }
+}
+
+/// One batch on the device of the run.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// `[B, C, T, H, W]`, f32 on the scale asked for.
+    pub clips: Tensor,
+    /// `[N, C, H, W]`, when [`BatchSpec::images`] is not 0.
+    pub images: Option<Tensor>,
+    /// By group: `[B]` u32 class indices.
+    pub labels: BTreeMap<String, Tensor>,
+    /// By name: `[B, C', T, H, W]`.
+    pub maps: BTreeMap<String, Tensor>,
+}
+
+impl Batch {
+    /// A batch of clips alone.
+    pub fn of_clips(clips: Tensor) -> Self {
+        Self { clips, images: None, labels: BTreeMap::new(), maps: BTreeMap::new() }
+    }
+
+    /// Labels of a group, `[B]` u32.
+    ///
+    /// # Errors
+    /// [`Error::Data`] that names the group and those present.
+    pub fn label(&self, group: &str) -> Result<&Tensor> {
+        self.labels.get(group).ok_or_else(|| {
+            let present: Vec<&str> = self.labels.keys().map(String::as_str).collect();
+            Error::Data(format!(
+                "the batch has no labels {group:?} (it has: {})",
+                if present.is_empty() { "none".to_owned() } else { present.join(", ") }
+            ))
+        })
+    }
+
+    /// The batch with its floating-point tensors in another precision or on another device.
+    pub fn to(&self, dtype: DType, device: &Device) -> Result<Self> {
+        let convert = |t: &Tensor| -> Result<Tensor> {
+            let t = t.to_device(device)?;
+            Ok(if t.dtype().is_float() { t.to_dtype(dtype)? } else { t })
+        };
+        let all = |map: &BTreeMap<String, Tensor>| -> Result<BTreeMap<String, Tensor>> {
+            map.iter().map(|(k, t)| Ok((k.clone(), convert(t)?))).collect()
+        };
+        Ok(Self {
+            clips: convert(&self.clips)?,
+            images: self.images.as_ref().map(convert).transpose()?,
+            labels: all(&self.labels)?,
+            maps: all(&self.maps)?,
+        })
+    }
+}
+
+/// What a data set holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SourceInfo {
+    /// Name as on the command line, such as `shapes` or `folder:clips/`.
+    pub name: String,
+    /// Number of clips; one epoch.
+    pub clips: u64,
+    /// Label groups and the names of their classes in index order.
+    pub classes: BTreeMap<String, Vec<String>>,
+    /// Changes when the content or its order changes; a resumed run must find the same.
+    pub fingerprint: String,
+}
+
+/// Batches by position, so that a run resumes anywhere without replaying what came before.
+///
+/// Implementations are pure in (their own seed, `spec`, `position`): the same call gives the same batch, whatever was asked before.
+pub trait BatchSource {
+    /// What the data set holds.
+    fn info(&self) -> &SourceInfo;
+
+    /// The batch that starts after `position` clips have been drawn, in f32 on the CPU.
+    ///
+    /// Clips come in a seeded order that is shuffled anew every epoch; a batch may span two epochs.
+    fn batch(&mut self, spec: &BatchSpec, position: u64) -> Result<Batch>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pixel_scales_round_trip_and_clamp() {
+        for scale in [Pixels::Symmetric, Pixels::Centered128, Pixels::Unit] {
+            for pixel in 0..=255 {
+                assert_eq!(scale.encode(scale.decode(pixel)), pixel);
+            }
+            assert_eq!((scale.encode(-9.0), scale.encode(9.0)), (0, 255));
+        }
+        let centred = [0, 128, 255].map(|u| Pixels::Centered128.decode(u));
+        assert_eq!(centred, [-1.0, 0.0, 0.992_187_5]);
+    }
+}

@@ -1,0 +1,1 @@
+//! Layers over [`ops`](crate::ops), with PyTorch's weight layouts and names.

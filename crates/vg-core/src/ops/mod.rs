@@ -1,0 +1,1 @@
+//! Tensor operations that candle lacks or does slowly, each with its gradient.
