@@ -1,0 +1,36 @@
+//! Checkpoints: written whole or not at all, verified before they are used.
+//!
+//! ```text
+//! checkpoints/step-000020/
+//!     config.json            the resolved configuration, with the model's name
+//!     model.safetensors      what sampling needs (averaged weights where there are averages)
+//!     train/state.safetensors, train/state.json    the rest of the run: discriminators, moments, averages, counters
+//!     manifest.json          format version, step, position in the data, size and SHA-256 of every file above
+//! ```
+//! A checkpoint is written into a temporary folder, every file and the folder are synced, then it is renamed. A reader checks every
+//! file against the manifest first, so a truncated or altered one is refused, and [`newest`] falls back to the one before.
+
+#[cfg(feature = "hub")]
+mod hub;
+mod manifest;
+mod reader;
+mod tensors;
+mod weights;
+mod writer;
+
+pub use manifest::{FORMAT_VERSION, Manifest, Progress};
+pub(crate) use reader::step_folders;
+pub use reader::{CheckpointReader, Newest, newest};
+pub use weights::Weights;
+pub use writer::CheckpointWriter;
+
+/// File with the resolved configuration.
+pub const CONFIG_FILE: &str = "config.json";
+/// File with the tensors that sampling needs.
+pub const MODEL_FILE: &str = "model.safetensors";
+const TRAIN_TENSORS: &str = "train/state.safetensors";
+const TRAIN_VALUES: &str = "train/state.json";
+const MANIFEST_FILE: &str = "manifest.json";
+
+#[cfg(test)]
+mod tests;

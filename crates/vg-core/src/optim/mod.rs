@@ -1,0 +1,12 @@
+//! Optimizers over candle variables, updated in place, with state that can be saved.
+
+mod adam;
+mod ema;
+mod group;
+mod in_place;
+mod rmsprop;
+
+pub use adam::{Adam, AdamEpsilon, WeightDecay};
+pub use ema::Ema;
+pub use group::{Optimizer, ParamGroup, step_all, update};
+pub use rmsprop::{EpsilonPlacement, RmsProp};

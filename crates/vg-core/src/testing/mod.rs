@@ -1,0 +1,10 @@
+//! Tools for tests of models: fixtures, comparisons with a readable report, gradient checks, parity, the conformance suite.
+
+mod compare;
+pub mod conformance;
+mod fixture;
+mod parity;
+
+pub use compare::{assert_close, relative_error};
+pub use fixture::Fixture;
+pub use parity::{Checker, ParityLine, ParityReport, Tolerance};

@@ -1,0 +1,216 @@
+//! The training loop of all models.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use super::log::{Scalar, StepLog, check_finite};
+use super::observer::{Observer, StepReport};
+use super::trainer::{StepCx, Trainer};
+use crate::checkpoint::{CheckpointReader, CheckpointWriter, Progress, step_folders};
+use crate::model::{Experiment, Init};
+use crate::sample::SampleRequest;
+use crate::{BatchSource, Error, Result, Rng};
+
+/// Folder of a run's checkpoints, inside the run's folder.
+pub const CHECKPOINTS: &str = "checkpoints";
+
+/// How long a run is and what happens on the way. An interval of 0 means never.
+#[derive(Clone, Debug)]
+pub struct Schedule {
+    /// Steps in all, those before a resume included.
+    pub steps: u64,
+    /// Steps between checkpoints; one is always written at the end.
+    pub checkpoint_every: u64,
+    /// Checkpoints that are kept, at least 2 so that a damaged one can be survived.
+    pub keep_checkpoints: usize,
+    /// Steps between sample clips; some are always made at the end.
+    pub sample_every: u64,
+    /// Number of sample clips.
+    pub samples: u64,
+    /// Steps between readings of losses (each waits for the device).
+    pub log_every: u64,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All steps are made.
+    Finished,
+    /// The interrupt flag was raised; the step was finished and saved.
+    Interrupted,
+}
+
+/// A run: a trainer, its data, and a folder.
+pub struct Driver<'a> {
+    experiment: &'a dyn Experiment,
+    trainer: Box<dyn Trainer>,
+    source: &'a mut dyn BatchSource,
+    init: Init,
+    folder: PathBuf,
+    progress: Progress,
+}
+
+impl<'a> Driver<'a> {
+    /// A run from fresh weights that keeps its checkpoints below `folder`.
+    pub fn new(
+        experiment: &'a dyn Experiment,
+        source: &'a mut dyn BatchSource,
+        init: Init,
+        folder: &Path,
+    ) -> Result<Self> {
+        let trainer = experiment.trainer(&init)?;
+        Ok(Self {
+            experiment,
+            trainer,
+            source,
+            init,
+            folder: folder.to_path_buf(),
+            progress: Progress::default(),
+        })
+    }
+
+    /// Continues from a checkpoint: weights, optimizer state, random streams and position in the data.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when the data or the seed are not those of the checkpoint, [`Error::Weights`] when it does not fit the model.
+    pub fn load(&mut self, checkpoint: &CheckpointReader) -> Result<()> {
+        let expected: String = checkpoint.value("run.data")?;
+        let found = &self.source.info().fingerprint;
+        if &expected != found {
+            return Err(Error::Data(format!(
+                "the data set {} has changed since the checkpoint was written (fingerprint {found}, expected {expected}); \
+                 restore it, or start a new run",
+                self.source.info().name
+            )));
+        }
+        let seed: u64 = checkpoint.value("run.seed")?;
+        if seed != self.init.seed {
+            return Err(Error::Data(format!(
+                "{} was made with seed {seed}, not {}",
+                checkpoint.path().display(),
+                self.init.seed
+            )));
+        }
+        self.trainer.load(checkpoint)?;
+        self.progress = checkpoint.progress();
+        Ok(())
+    }
+
+    /// The trainer.
+    pub fn trainer(&self) -> &dyn Trainer {
+        &*self.trainer
+    }
+
+    /// How far the run is.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+
+    /// Runs until the schedule ends or `interrupt` becomes true; either way the last step is saved.
+    ///
+    /// # Errors
+    /// [`Error::NonFinite`] for a loss that is not finite: nothing is saved then, the last checkpoint stays. Errors of the data,
+    /// the disk and the observer.
+    pub fn run(
+        &mut self,
+        schedule: &Schedule,
+        observer: &mut dyn Observer,
+        interrupt: &AtomicBool,
+    ) -> Result<Outcome> {
+        remove_leftovers(&self.folder.join(CHECKPOINTS), observer);
+        while self.progress.step < schedule.steps {
+            self.step(schedule, observer)?;
+            let step = self.progress.step;
+            let stop = interrupt.load(Ordering::SeqCst);
+            let last = stop || step == schedule.steps;
+            if is_tick(step, schedule.sample_every) || step == schedule.steps {
+                self.sample(schedule, observer)?;
+            }
+            if last || is_tick(step, schedule.checkpoint_every) {
+                self.save(schedule, observer)?;
+            }
+            if stop && step < schedule.steps {
+                return Ok(Outcome::Interrupted);
+            }
+        }
+        Ok(Outcome::Finished)
+    }
+
+    fn step(&mut self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
+        let started = Instant::now();
+        let spec = self.trainer.needs();
+        let batch = self.source.batch(&spec, self.progress.clips_seen)?;
+        let batch = batch.to(self.init.dtype, &self.init.device)?;
+        let data_secs = started.elapsed().as_secs_f64();
+
+        let started = Instant::now();
+        let step = self.progress.step + 1;
+        let mut log = StepLog::default();
+        let mut cx = StepCx {
+            rng: Rng::new(self.init.seed).child("step", step),
+            log: &mut log,
+            step,
+            clips_seen: self.progress.clips_seen,
+            epoch_clips: self.source.info().clips,
+        };
+        self.trainer.step(&batch, &mut cx)?;
+        self.progress = Progress { step, clips_seen: self.progress.clips_seen + spec.clips as u64 };
+        let scalars = if self.reads_losses(schedule) { log.read()? } else { Vec::<Scalar>::new() };
+        let step_secs = started.elapsed().as_secs_f64();
+        check_finite(&scalars, step)?;
+        observer.step(&StepReport { progress: self.progress, scalars: &scalars, data_secs, step_secs })
+    }
+
+    /// Losses are read at ticks, and before anything is saved, so that no checkpoint holds the weights of a broken step.
+    fn reads_losses(&self, schedule: &Schedule) -> bool {
+        let step = self.progress.step;
+        self.init.device.is_cpu()
+            || step == schedule.steps
+            || is_tick(step, schedule.log_every)
+            || is_tick(step, schedule.checkpoint_every)
+    }
+
+    fn sample(&self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
+        if schedule.samples == 0 {
+            return Ok(());
+        }
+        let clips = self.trainer.sampler()?.sample(&SampleRequest::seeds(0..schedule.samples))?;
+        observer.samples(self.progress, &clips)
+    }
+
+    fn save(&self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
+        let mut writer = CheckpointWriter::default();
+        self.trainer.save(&mut writer)?;
+        writer.value("run.seed", &self.init.seed)?;
+        writer.value("run.data", &self.source.info().fingerprint)?;
+        let folder = self.folder.join(CHECKPOINTS);
+        let path = folder.join(format!("step-{:06}", self.progress.step));
+        writer.write(&path, self.experiment.card().name, &self.experiment.config_file(), self.progress)?;
+        remove_old(&folder, schedule.keep_checkpoints.max(2))?;
+        observer.checkpoint(self.progress, &path)
+    }
+}
+
+fn is_tick(step: u64, every: u64) -> bool {
+    every > 0 && step.is_multiple_of(every)
+}
+
+fn remove_old(checkpoints: &Path, keep: usize) -> Result<()> {
+    let found = step_folders(checkpoints)?;
+    for (_, path) in found.iter().take(found.len().saturating_sub(keep)) {
+        std::fs::remove_dir_all(path).map_err(Error::io("removing", path))?;
+    }
+    Ok(())
+}
+
+/// Removes temporary folders of writes that were killed.
+fn remove_leftovers(checkpoints: &Path, observer: &mut dyn Observer) {
+    let Ok(entries) = std::fs::read_dir(checkpoints) else { return };
+    for path in entries.flatten().map(|e| e.path()) {
+        let is_temporary = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(".tmp-"));
+        if is_temporary && let Err(error) = std::fs::remove_dir_all(&path) {
+            observer.warning(&format!("{} could not be removed: {error}", path.display()));
+        }
+    }
+}

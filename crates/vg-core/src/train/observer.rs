@@ -1,0 +1,44 @@
+//! Who watches a run.
+
+use std::path::Path;
+
+use super::log::Scalar;
+use crate::Result;
+use crate::checkpoint::Progress;
+use crate::sample::Clips;
+
+/// A finished step.
+#[derive(Debug)]
+pub struct StepReport<'a> {
+    /// How far the run is, this step included.
+    pub progress: Progress,
+    /// Losses and other numbers; empty on steps at which nothing is read.
+    pub scalars: &'a [Scalar],
+    /// Seconds spent waiting for the batch.
+    pub data_secs: f64,
+    /// Seconds spent in the trainer.
+    pub step_secs: f64,
+}
+
+/// Takes the events of a run; every method may stop it with an error.
+pub trait Observer {
+    /// After every step.
+    fn step(&mut self, _report: &StepReport<'_>) -> Result<()> {
+        Ok(())
+    }
+    /// At sample ticks, always from the same seeds.
+    fn samples(&mut self, _progress: Progress, _clips: &Clips) -> Result<()> {
+        Ok(())
+    }
+    /// After a checkpoint has been written.
+    fn checkpoint(&mut self, _progress: Progress, _path: &Path) -> Result<()> {
+        Ok(())
+    }
+    /// Something the user should know, though the run goes on.
+    fn warning(&mut self, _text: &str) {}
+}
+
+/// Watches nothing.
+pub struct Silent;
+
+impl Observer for Silent {}
