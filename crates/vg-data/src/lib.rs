@@ -1,1 +1,32 @@
-//! vg-data
+//! Video data for the `vg` models: data sets by name, batches by position, writers for clips.
+//!
+//! ```
+//! use vg_core::{BatchSource, BatchSpec, ClipSpec, Pixels};
+//!
+//! let shapes = vg_data::open("shapes", &vg_data::OpenOptions::default())?;
+//! let mut batches = vg_data::source(shapes, 7);
+//! let clip = ClipSpec { frames: 16, height: 64, width: 64, channels: 3 };
+//! let batch = batches.batch(&BatchSpec::clips(4, clip, Pixels::Symmetric), 0)?;
+//! assert_eq!(batch.clips.dims(), [4, 3, 16, 64, 64]);
+//! # Ok::<(), vg_core::Error>(())
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`procedural`] | sets made in code from a seed |
+//! | [`media`] | GIF, APNG, PNG strips and sheets |
+
+mod dataset;
+mod frames;
+mod loader;
+pub mod media;
+mod open;
+pub mod procedural;
+mod progress;
+pub mod resize;
+
+pub use dataset::{Dataset, Report, Skipped};
+pub use frames::{FrameSize, Frames};
+pub use loader::{Loader, source};
+pub use open::{NAMES, OpenOptions, Split, open};
+pub use progress::{Progress, Silent, Unit};

@@ -1,0 +1,187 @@
+//! Which clips, frames and mirrorings make up a batch.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+};
+
+use vg_core::{BatchSpec, Error, Result, Rng, SourceInfo};
+
+use crate::dataset::Dataset;
+
+/// Orders of the last few epochs that are kept; a batch touches two at most, prefetching one more.
+const KEPT_ORDERS: usize = 4;
+
+/// The draws of a loader; shared with its worker.
+pub(super) struct Plan {
+    dataset: Box<dyn Dataset>,
+    rng: Rng,
+    eligible: Mutex<HashMap<usize, Arc<Vec<u32>>>>,
+    orders: Mutex<Vec<Order>>,
+    frame_ends: OnceLock<Vec<u64>>,
+}
+
+struct Order {
+    epoch: u64,
+    order: Arc<Vec<usize>>,
+}
+
+/// One clip of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Draw {
+    /// Index in the data set.
+    pub clip: usize,
+    /// Frames in order.
+    pub picks: Vec<usize>,
+    /// Whether to mirror left-right.
+    pub mirror: bool,
+}
+
+impl Plan {
+    pub(super) fn new(dataset: Box<dyn Dataset>, seed: u64) -> Self {
+        Self {
+            dataset,
+            rng: Rng::new(seed).child("loader", 0),
+            eligible: Mutex::default(),
+            orders: Mutex::default(),
+            frame_ends: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn dataset(&self) -> &dyn Dataset {
+        &*self.dataset
+    }
+
+    pub(super) fn info(&self) -> &SourceInfo {
+        self.dataset.info()
+    }
+
+    /// Clips with at least `frames` frames.
+    pub(super) fn eligible(&self, frames: usize) -> Arc<Vec<u32>> {
+        let list = || {
+            let clips = 0..self.info().clips as u32;
+            Arc::new(clips.filter(|clip| self.dataset.frames(*clip as usize) >= frames).collect())
+        };
+        Arc::clone(lock(&self.eligible).entry(frames).or_insert_with(list))
+    }
+
+    /// The clips of the batch at `position`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] when no clip is long enough.
+    pub(super) fn clips(&self, spec: &BatchSpec, position: u64) -> Result<Vec<Draw>> {
+        let eligible = self.eligible(spec.clip.frames);
+        if eligible.is_empty() {
+            return Err(self.too_short(spec));
+        }
+        (position..position + spec.clips as u64).map(|draw| Ok(self.clip(spec, draw, &eligible))).collect()
+    }
+
+    fn clip(&self, spec: &BatchSpec, draw: u64, eligible: &[u32]) -> Draw {
+        let n = eligible.len() as u64;
+        let place = self.order(draw / n, eligible.len())[(draw % n) as usize];
+        let clip = eligible[place] as usize;
+        let mut stream = self.rng.child("draw", draw).stream("crop");
+        let picks = crop(self.dataset.frames(clip), spec.clip.frames, spec.frame_stride, |n| stream.below(n));
+        Draw { clip, picks, mirror: spec.flip && stream.below(2) == 1 }
+    }
+
+    /// Single frames of the batch at `position`, uniform over all frames of all clips.
+    pub(super) fn images(&self, spec: &BatchSpec, position: u64) -> Vec<Draw> {
+        let ends = self.frame_ends.get_or_init(|| self.count_frames());
+        let total = ends.last().copied().unwrap_or(0);
+        let mut stream = self.rng.child("images", position).stream("picks");
+        (0..spec.images)
+            .map(|_| {
+                let frame = stream.below(total as usize) as u64;
+                let clip = ends.partition_point(|end| *end <= frame);
+                let first = if clip == 0 { 0 } else { ends[clip - 1] };
+                Draw {
+                    clip,
+                    picks: vec![(frame - first) as usize],
+                    mirror: spec.flip && stream.below(2) == 1,
+                }
+            })
+            .collect()
+    }
+
+    fn count_frames(&self) -> Vec<u64> {
+        let lengths = (0..self.info().clips as usize).map(|clip| self.dataset.frames(clip) as u64);
+        lengths
+            .scan(0, |end, frames| {
+                *end += frames;
+                Some(*end)
+            })
+            .collect()
+    }
+
+    fn order(&self, epoch: u64, clips: usize) -> Arc<Vec<usize>> {
+        let mut orders = lock(&self.orders);
+        if let Some(known) = orders.iter().find(|o| o.epoch == epoch && o.order.len() == clips) {
+            return Arc::clone(&known.order);
+        }
+        let order = Arc::new(self.rng.child("epoch", epoch).stream("order").permutation(clips));
+        if orders.len() == KEPT_ORDERS {
+            orders.remove(0);
+        }
+        orders.push(Order { epoch, order: Arc::clone(&order) });
+        order
+    }
+
+    fn too_short(&self, spec: &BatchSpec) -> Error {
+        let clips = self.info().clips as usize;
+        let longest = (0..clips).map(|clip| self.dataset.frames(clip)).max().unwrap_or(0);
+        Error::Data(format!(
+            "{}: clips of {} frames were asked for, but the longest of its {clips} clips has {longest}",
+            self.info().name,
+            spec.clip.frames
+        ))
+    }
+}
+
+/// Frames of a crop from a clip of `length` frames, at least `frames` (MoCoGAN, official `data.py`).
+///
+/// With room for `frames * stride` frames the stride is kept and every start that fits into the reference's range is equally likely;
+/// a clip with less room gives its first consecutive frames. Without a stride every valid start is equally likely.
+fn crop(length: usize, frames: usize, stride: usize, mut below: impl FnMut(usize) -> usize) -> Vec<usize> {
+    let (start, step) = if stride == 1 {
+        (below(length - frames + 1), 1)
+    } else if length >= frames * stride {
+        (below(length - stride * (frames - 1)), stride)
+    } else {
+        (0, 1)
+    };
+    (0..frames).map(|k| start + k * step).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The guarded maps are caches whose entries are complete, so a panic elsewhere leaves them usable.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starts(length: usize, frames: usize, stride: usize) -> (usize, usize) {
+        let first = crop(length, frames, stride, |_| 0);
+        let last = crop(length, frames, stride, |n| n - 1);
+        assert!(first.iter().chain(&last).all(|f| *f < length));
+        (first[0], last[0])
+    }
+
+    #[test]
+    fn every_start_of_consecutive_frames_is_reached() {
+        assert_eq!(starts(20, 16, 1), (0, 4));
+        assert_eq!(starts(16, 16, 1), (0, 0));
+    }
+
+    #[test]
+    fn stride_needs_room_for_frames_times_stride() {
+        assert_eq!(starts(32, 16, 2), (0, 1));
+        assert_eq!(crop(32, 16, 2, |_| 1)[15], 31);
+        assert_eq!(starts(40, 16, 2), (0, 9));
+        assert_eq!(crop(31, 16, 2, |n| n - 1), (0..16).collect::<Vec<_>>());
+        assert_eq!(crop(16, 16, 2, |n| n - 1), (0..16).collect::<Vec<_>>());
+    }
+}

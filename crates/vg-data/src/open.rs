@@ -1,0 +1,90 @@
+//! Data sets by name.
+
+use std::{path::PathBuf, sync::Arc};
+
+use vg_core::{Error, Result};
+
+use crate::{
+    dataset::Dataset,
+    procedural::shapes::{self, Shapes},
+    progress::{Progress, Silent},
+};
+
+/// Part of a data set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Split {
+    /// What a model learns from.
+    #[default]
+    Train,
+    /// What it is measured on; shares no clip with `Train`.
+    Test,
+}
+
+impl std::fmt::Display for Split {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Train => "train",
+            Self::Test => "test",
+        })
+    }
+}
+
+/// How a data set is opened.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// Where downloads live.
+    pub root: PathBuf,
+    /// Where decoded clips are kept.
+    pub cache: PathBuf,
+    /// Which part.
+    pub split: Split,
+    /// Seed of procedural sets.
+    pub seed: u64,
+    /// Whether a broken file is an error; otherwise it is left out and named in the report.
+    pub strict: bool,
+    /// Number of clips of a procedural set, instead of its default.
+    pub clips: Option<usize>,
+    /// Frames of each clip of a procedural set, instead of its default.
+    pub frames: Option<usize>,
+    /// Told how far slow work is.
+    pub progress: Arc<dyn Progress>,
+}
+
+impl Default for OpenOptions {
+    /// The training split below `data`, decoded clips below `data/cache`, seed 0.
+    fn default() -> Self {
+        Self {
+            root: PathBuf::from("data"),
+            cache: PathBuf::from("data/cache"),
+            split: Split::Train,
+            seed: 0,
+            strict: false,
+            clips: None,
+            frames: None,
+            progress: Arc::new(Silent),
+        }
+    }
+}
+
+/// Names that [`open`] knows.
+pub const NAMES: &[&str] = &["shapes"];
+
+/// Opens a data set.
+///
+/// # Errors
+/// [`Error::Unknown`] for a name that is not in [`NAMES`].
+pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    match name {
+        "shapes" => {
+            let clips = match options.split {
+                Split::Train => shapes::TRAIN_CLIPS,
+                Split::Test => shapes::TEST_CLIPS,
+            };
+            let clips = options.clips.unwrap_or(clips);
+            let frames = options.frames.unwrap_or(shapes::FRAMES);
+            Ok(Box::new(Shapes::new(options.seed, options.split, clips, frames)?))
+        }
+        _ => Err(Error::unknown("data set", name, NAMES.iter().copied())),
+    }
+}
