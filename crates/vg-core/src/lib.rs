@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`ops`] | convolution in 1 to 3 dimensions with its gradients, batch norm, singular value clipping |
 //! | [`nn`] | layers over `ops` with PyTorch's weight layouts, parameter stores, initialisers |
+//! | [`loss`] | losses that several papers share |
 //! | [`optim`] | Adam, RMSProp, parameter groups, moving averages |
 //! | [`rng`] | one seed, any number of named random streams |
 //! | [`batch`] | what a trainer asks of the data, and what it gets |
@@ -19,6 +20,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod config;
 mod error;
+pub mod loss;
 pub mod model;
 pub mod nn;
 pub mod ops;

@@ -95,12 +95,17 @@ impl ParamGroup {
         Ok(())
     }
 
+    /// Name of a state tensor in a checkpoint, apart from the names of networks.
+    fn state_name(&self, state: &str, param: &str) -> String {
+        format!("optimizer.{}.{state}.{param}", self.name)
+    }
+
     /// Writes the optimizer's state and step count.
     pub fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
-        to.value(&format!("{}.steps", self.name), &self.steps)?;
+        to.value(&format!("optimizer.{}.steps", self.name), &self.steps)?;
         for (name, param) in &self.params {
             for (state, var) in self.optimizer.state_names().iter().zip(&param.state) {
-                to.train(format!("{}.{state}.{name}", self.name), &var.as_detached_tensor())?;
+                to.train(self.state_name(state, name), &var.as_detached_tensor())?;
             }
         }
         Ok(())
@@ -114,7 +119,7 @@ impl ParamGroup {
         let mut problems = Vec::new();
         for (name, param) in &self.params {
             for (state, var) in self.optimizer.state_names().iter().zip(&param.state) {
-                let full = format!("{}.{state}.{name}", self.name);
+                let full = self.state_name(state, name);
                 match from.train_tensor(&full) {
                     Some(t) if t.dims() == var.dims() => var.set(&t.to_dtype(var.dtype())?)?,
                     Some(t) => problems.push(format!("{full} is {:?}, not {:?}", t.dims(), var.dims())),
@@ -126,7 +131,7 @@ impl ParamGroup {
             let what = format!("the optimizer states in {}", from.path().display());
             return Err(Error::Weights { what, problems: problems.join("; ") });
         }
-        self.steps = from.value(&format!("{}.steps", self.name))?;
+        self.steps = from.value(&format!("optimizer.{}.steps", self.name))?;
         Ok(())
     }
 }

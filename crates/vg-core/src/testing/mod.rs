@@ -3,8 +3,10 @@
 mod compare;
 pub mod conformance;
 mod fixture;
+pub mod gradcheck;
 mod parity;
 
+pub use crate::conformance;
 pub use compare::{assert_close, relative_error};
 pub use fixture::Fixture;
 pub use parity::{Checker, ParityLine, ParityReport, Tolerance};

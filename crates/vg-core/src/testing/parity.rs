@@ -89,10 +89,16 @@ impl<'a> Checker<'a> {
     /// # Errors
     /// [`Error::Format`] when the file lacks the entry, [`Error::Shape`] when the shapes differ.
     pub fn output(&mut self, name: &str, got: &Tensor) -> Result<()> {
+        self.output_within(name, got, self.tolerance.outputs)
+    }
+
+    /// [`Checker::output`] with a tolerance of its own, whose reason stands at the call.
+    pub fn output_within(&mut self, name: &str, got: &Tensor, tolerance: f64) -> Result<()> {
         let want = self.fixture.tensor(name, DType::F64)?;
         let error = relative_error("fixture entry", got, &want, 1e-12)?;
         let group = name.split('.').next().unwrap_or(name).to_owned();
-        self.note(group, name, error, self.tolerance.outputs);
+        let group = if tolerance == self.tolerance.outputs { group } else { name.to_owned() };
+        self.note(group, name, error, tolerance);
         Ok(())
     }
 

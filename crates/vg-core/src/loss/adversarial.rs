@@ -1,0 +1,65 @@
+//! Losses on the scores of a discriminator.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, bail};
+
+use crate::Result;
+
+/// `log(1 + exp(x))` without overflow, any shape; its gradient is the logistic function, exact also at 0.
+pub fn softplus(x: &Tensor) -> Result<Tensor> {
+    Ok(x.contiguous()?.apply_op1(Softplus)?)
+}
+
+/// Binary cross-entropy of logits against one constant label in [0, 1], averaged over all elements: a scalar.
+///
+/// `-(y log s(x) + (1 - y) log(1 - s(x)))` with the logistic function s; computed as `softplus(x) - y x`.
+pub fn bce_with_logits(logits: &Tensor, label: f64) -> Result<Tensor> {
+    Ok((softplus(logits)? - (logits * label)?)?.mean_all()?)
+}
+
+struct Softplus;
+
+impl CustomOp1 for Softplus {
+    fn name(&self) -> &'static str {
+        "softplus"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let Some((start, end)) = layout.contiguous_offsets() else {
+            bail!("softplus needs a contiguous tensor")
+        };
+        let out = match storage {
+            CpuStorage::F32(x) => {
+                CpuStorage::F32(x[start..end].iter().map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()).collect())
+            }
+            CpuStorage::F64(x) => {
+                CpuStorage::F64(x[start..end].iter().map(|x| x.max(0.0) + (-x.abs()).exp().ln_1p()).collect())
+            }
+            _ => bail!("softplus is defined for f32 and f64"),
+        };
+        Ok((out, layout.shape().clone()))
+    }
+
+    fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        // 1 / (1 + exp(-x)) as (1 + tanh(x / 2)) / 2, which does not overflow.
+        let logistic = ((arg * 0.5)?.tanh()? + 1.0)? * 0.5;
+        Ok(Some((grad * logistic?)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::{Device, Var};
+
+    #[test]
+    fn values_and_gradients_hold_at_zero_and_far_out() {
+        let x = Var::new(&[0f64, 800.0, -800.0], &Device::Cpu).unwrap();
+        let y = softplus(x.as_tensor()).unwrap();
+        let expected = [std::f64::consts::LN_2, 800.0, 0.0];
+        for (got, want) in y.to_vec1::<f64>().unwrap().iter().zip(expected) {
+            assert!((got - want).abs() < 1e-12, "{got} {want}");
+        }
+        let grads = y.sum_all().unwrap().backward().unwrap();
+        assert_eq!(grads.get(x.as_tensor()).unwrap().to_vec1::<f64>().unwrap(), [0.5, 1.0, 0.0]);
+    }
+}

@@ -1,0 +1,5 @@
+//! Losses that several papers share.
+
+mod adversarial;
+
+pub use adversarial::{bce_with_logits, softplus};
