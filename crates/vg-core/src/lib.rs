@@ -13,6 +13,8 @@ pub mod nn;
 pub mod ops;
 pub mod rng;
 mod shape;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use batch::{Batch, BatchSource, BatchSpec, Pixels, SourceInfo};
 pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! Help for tests of this crate and of the models.
+
+pub mod gradcheck;
