@@ -1,1 +1,18 @@
 //! Layers over [`ops`](crate::ops), with PyTorch's weight layouts and names.
+
+mod batch_norm;
+mod conv;
+pub mod init;
+mod linear;
+mod mode;
+mod params;
+
+pub use batch_norm::{BatchNorm, BatchNormConfig};
+pub use conv::{
+    Conv, Conv1d, Conv2d, Conv3d, ConvConfig, ConvTranspose, ConvTranspose1d, ConvTranspose2d,
+    ConvTranspose3d,
+};
+pub use init::Init;
+pub use linear::{Linear, LinearConfig};
+pub use mode::{Mode, NormStats, Weights};
+pub use params::{Buffer, ParamSource, ParamStore};

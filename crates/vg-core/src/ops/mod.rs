@@ -1,1 +1,26 @@
 //! Tensor operations that candle lacks or does slowly, each with its gradient.
+//!
+//! | module | what | derivatives |
+//! |---|---|---|
+//! | [`conv`] | convolution in 1 to 3 dimensions, transposed convolution, gradient of the weight | any order |
+//! | [`linear`] | affine map of the last axis | any order |
+//! | [`batch_norm`] | normalisation by batch or running statistics, with a fused activation | two orders |
+//! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
+//! | [`channel`] | scale, shift and sums per channel | any order |
+//! | [`svc`] | singular value clipping | none |
+//!
+//! All of them take f32 and f64 tensors on the CPU. Work is cut into pieces that depend on the shapes alone and is added up in a fixed
+//! order, so a result is the same to the last bit whatever the number of threads.
+
+pub mod activation;
+pub mod batch_norm;
+pub mod channel;
+pub mod conv;
+mod kernel;
+pub mod linear;
+mod matmul;
+mod real;
+pub mod svc;
+mod threads;
+
+pub use activation::Activation;

@@ -116,8 +116,11 @@ pub fn one_step_moves_every_parameter_and_losses_are_finite<M: Model>() {
     let losses = run(&mut trainer, 0, 1);
     assert!(!losses.is_empty() && losses.iter().all(|l| l.is_finite()), "{losses:?}");
     let after = snapshot_tensors(&trainer);
-    let still: Vec<&String> =
-        before.iter().filter(|(name, old)| old.len() > 1 && after[*name] == **old).map(|(name, _)| name).collect();
+    let still: Vec<&String> = before
+        .iter()
+        .filter(|(name, old)| old.len() > 1 && after[*name] == **old)
+        .map(|(name, _)| name)
+        .collect();
     assert!(still.is_empty(), "one step did not move {still:?}");
 }
 

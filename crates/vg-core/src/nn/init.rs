@@ -1,0 +1,149 @@
+//! Initial values of parameters.
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::Result;
+use crate::rng::Stream;
+
+/// An initialiser. Fans follow PyTorch: for a shape `[a, b, k...]`, `fan_in = b * prod(k)`, `fan_out = a * prod(k)`, whatever the layer.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All 0.
+    Zeros,
+    /// All 1.
+    Ones,
+    /// One value.
+    Const(f64),
+    /// Uniform in `[-bound, bound)`.
+    Uniform {
+        /// Largest absolute value.
+        bound: f64,
+    },
+    /// Normal with mean 0.
+    Normal {
+        /// Standard deviation.
+        std: f64,
+    },
+    /// Normal with a mean of its own (DCGAN's batch norm scales: mean 1, std 0.02).
+    NormalAround {
+        /// Mean.
+        mean: f64,
+        /// Standard deviation.
+        std: f64,
+    },
+    /// PyTorch's default for weights of convolutions and linear layers: uniform with bound `1 / sqrt(fan_in)`.
+    KaimingUniform,
+    /// PyTorch's default for biases: uniform with bound `1 / sqrt(fan_in)` of the weight.
+    BiasFor {
+        /// Fan-in of the weight.
+        fan_in: usize,
+    },
+    /// Xavier: normal with variance `gain^2 * 2 / (fan_in + fan_out)`.
+    XavierNormal {
+        /// Factor of the standard deviation.
+        gain: f64,
+    },
+    /// Rows (or columns, whichever are fewer) of `[shape[0], rest]` orthonormal, times `gain`.
+    Orthogonal {
+        /// Factor.
+        gain: f64,
+    },
+}
+
+/// `(fan_in, fan_out)` of a weight `[a, b, k...]`: `(b * prod(k), a * prod(k))`, at least 1 each.
+pub fn fans(shape: &[usize]) -> (usize, usize) {
+    let area: usize = shape.iter().skip(2).product();
+    let axis = |k: usize| shape.get(k).copied().unwrap_or(1);
+    ((axis(1) * area).max(1), (axis(0) * area).max(1))
+}
+
+impl Init {
+    /// Draws a tensor.
+    pub fn draw(self, shape: &[usize], stream: &mut Stream, dtype: DType, device: &Device) -> Result<Tensor> {
+        let constant =
+            |value: f64| -> Result<Tensor> { Ok(Tensor::full(value, shape, device)?.to_dtype(dtype)?) };
+        let uniform =
+            |stream: &mut Stream, bound: f64| stream.uniform_tensor(shape, -bound, bound, dtype, device);
+        let normal = |stream: &mut Stream, std: f64| -> Result<Tensor> {
+            Ok((stream.normal_tensor(shape, dtype, device)? * std)?)
+        };
+        match self {
+            Self::Zeros => constant(0.0),
+            Self::Ones => constant(1.0),
+            Self::Const(value) => constant(value),
+            Self::Uniform { bound } => uniform(stream, bound),
+            Self::Normal { std } => normal(stream, std),
+            Self::NormalAround { mean, std } => Ok((normal(stream, std)? + mean)?),
+            Self::KaimingUniform => uniform(stream, 1.0 / (fans(shape).0 as f64).sqrt()),
+            Self::BiasFor { fan_in } => uniform(stream, 1.0 / (fan_in.max(1) as f64).sqrt()),
+            Self::XavierNormal { gain } => {
+                let (inputs, outputs) = fans(shape);
+                normal(stream, gain * (2.0 / (inputs + outputs) as f64).sqrt())
+            }
+            Self::Orthogonal { gain } => orthogonal(shape, gain, stream, dtype, device),
+        }
+    }
+}
+
+/// Gram-Schmidt, twice for accuracy, on the rows of a normal matrix (or of its transpose when it is tall): in f64.
+fn orthogonal(
+    shape: &[usize],
+    gain: f64,
+    stream: &mut Stream,
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor> {
+    let (rows, columns) = (shape.first().copied().unwrap_or(1), fans(shape).0);
+    let (short, long) = (rows.min(columns), rows.max(columns));
+    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
+    while basis.len() < short {
+        let mut row: Vec<f64> = (0..long).map(|_| stream.normal()).collect();
+        for _ in 0..2 {
+            for done in &basis {
+                let along: f64 = row.iter().zip(done).map(|(a, b)| a * b).sum();
+                row.iter_mut().zip(done).for_each(|(a, b)| *a -= along * b);
+            }
+        }
+        let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+        if length > 1e-8 {
+            row.iter_mut().for_each(|x| *x /= length);
+            basis.push(row);
+        }
+    }
+    let matrix = Tensor::from_vec(basis.concat(), (short, long), device)?;
+    let matrix = if rows <= columns { matrix } else { matrix.t()?.contiguous()? };
+    Ok((matrix.reshape(shape)? * gain)?.to_dtype(dtype)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Rng;
+
+    #[test]
+    fn orthogonal_rows_or_columns_have_length_gain() {
+        for shape in [[4, 6], [6, 4]] {
+            let init = Init::Orthogonal { gain: 2.0 };
+            let w = init.draw(&shape, &mut Rng::new(3).stream("w"), DType::F64, &Device::Cpu).unwrap();
+            let gram =
+                if shape[0] < shape[1] { w.matmul(&w.t().unwrap()) } else { w.t().unwrap().matmul(&w) };
+            for (i, row) in gram.unwrap().to_vec2::<f64>().unwrap().iter().enumerate() {
+                for (j, x) in row.iter().enumerate() {
+                    assert!((x - if i == j { 4.0 } else { 0.0 }).abs() < 1e-12, "{i} {j} {x}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn standard_deviations_follow_the_fans() {
+        let std_of = |init: Init, shape: &[usize]| {
+            let t = init.draw(shape, &mut Rng::new(1).stream("w"), DType::F64, &Device::Cpu).unwrap();
+            t.sqr().unwrap().mean_all().unwrap().to_scalar::<f64>().unwrap().sqrt()
+        };
+        assert!((std_of(Init::Normal { std: 0.5 }, &[64, 32]) - 0.5).abs() < 0.02);
+        let bound = 1.0 / (32.0f64 * 9.0).sqrt();
+        assert!((std_of(Init::KaimingUniform, &[64, 32, 3, 3]) - bound / 3f64.sqrt()).abs() < 1e-3);
+        assert!((std_of(Init::XavierNormal { gain: 1.0 }, &[64, 64]) - (1.0f64 / 64.0).sqrt()).abs() < 4e-3);
+    }
+}

@@ -1,0 +1,121 @@
+//! The two number types of the CPU kernels.
+
+use candle_core::{CpuStorage, Layout, Result, WithDType};
+
+use super::kernel::Kernel;
+
+/// f32 or f64, with the matrix kernel that this machine runs fastest.
+pub(crate) trait Real: WithDType + std::ops::Neg<Output = Self> {
+    /// The register-blocked kernel, chosen once per process.
+    fn kernel() -> &'static Kernel<Self>;
+    /// Hyperbolic tangent, to a few units in the last place.
+    fn tanh(self) -> Self;
+    /// `1 / (1 + exp(-x))`.
+    fn sigmoid(self) -> Self;
+    /// Rounds to this type.
+    fn of(value: f64) -> Self {
+        Self::from_f64(value)
+    }
+    /// Zero.
+    fn nil() -> Self {
+        Self::from_f64(0.0)
+    }
+}
+
+impl Real for f32 {
+    fn kernel() -> &'static Kernel<Self> {
+        super::kernel::f32_kernel()
+    }
+
+    #[inline(always)]
+    fn tanh(self) -> Self {
+        // Rational approximation of degree 13/6 on [-7.9, 7.9] (the one of Eigen and XLA): vectorises, unlike libm's.
+        const NUMERATOR: [f32; 7] = [
+            4.893_524_6e-3,
+            6.372_619_3e-4,
+            1.485_722_4e-5,
+            5.122_297_1e-8,
+            -8.604_671_5e-11,
+            2.000_188e-13,
+            -2.760_768_5e-16,
+        ];
+        const DENOMINATOR: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
+        let x = if self > 7.905_311 {
+            7.905_311
+        } else if self < -7.905_311 {
+            -7.905_311
+        } else {
+            self
+        };
+        let s = x * x;
+        let p = NUMERATOR.iter().rev().fold(0.0, |sum, c| sum * s + c);
+        let q = DENOMINATOR.iter().rev().fold(0.0, |sum, c| sum * s + c);
+        x * p / q
+    }
+
+    #[inline(always)]
+    fn sigmoid(self) -> Self {
+        1.0 / (1.0 + (-self).exp())
+    }
+}
+
+impl Real for f64 {
+    fn kernel() -> &'static Kernel<Self> {
+        super::kernel::f64_kernel()
+    }
+
+    fn tanh(self) -> Self {
+        f64::tanh(self)
+    }
+
+    fn sigmoid(self) -> Self {
+        1.0 / (1.0 + (-self).exp())
+    }
+}
+
+/// The elements of a contiguous operand.
+pub(crate) fn slice<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+    let data = T::cpu_storage_as_slice(storage)?;
+    let (start, end) = layout
+        .contiguous_offsets()
+        .ok_or_else(|| candle_core::Error::msg("operand of a vg operation must be contiguous"))?;
+    Ok(&data[start..end])
+}
+
+/// Runs a generic function for the type of a storage: `by_dtype!(storage, T => expression)`.
+macro_rules! by_dtype {
+    ($storage:expr, $what:literal, $t:ident => $body:expr) => {
+        match $storage {
+            candle_core::CpuStorage::F32(_) => {
+                type $t = f32;
+                $body
+            }
+            candle_core::CpuStorage::F64(_) => {
+                type $t = f64;
+                $body
+            }
+            _ => Err(candle_core::Error::msg(concat!($what, ": expected f32 or f64 tensors"))),
+        }
+    };
+}
+pub(crate) use by_dtype;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f32_tanh_is_close_over_its_whole_range() {
+        for i in -40_000..=40_000 {
+            let x = i as f32 * 5e-4;
+            let (got, want) = (Real::tanh(x), f64::from(x).tanh());
+            assert!(
+                (f64::from(got) - want).abs() <= 4e-7 * want.abs().max(1e-3),
+                "tanh({x}) = {got}, not {want}"
+            );
+        }
+        assert_eq!(Real::tanh(0f32), 0.0);
+        assert!(Real::tanh(f32::NAN).is_nan());
+        assert!((Real::tanh(f32::INFINITY) - 1.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,105 @@
+//! Parallel loops over fixed pieces, and memory that threads write side by side.
+
+use std::cell::RefCell;
+use std::mem::MaybeUninit;
+
+use rayon::prelude::*;
+
+use super::real::Real;
+
+/// Elements per piece of an elementwise loop: small enough for the second-level cache, large enough to hide scheduling.
+pub(crate) const CHUNK: usize = 1 << 14;
+
+/// Runs `f` for every index in `0..n`, in parallel where there is more than one.
+pub(crate) fn for_each(n: usize, f: impl Fn(usize) + Sync + Send) {
+    if n <= 1 {
+        (0..n).for_each(f);
+    } else {
+        (0..n).into_par_iter().with_max_len(1).for_each(f);
+    }
+}
+
+/// A pointer that tasks may share because each of them writes its own elements only.
+#[derive(Clone, Copy)]
+pub(crate) struct Shared<T>(*mut T);
+
+// SAFETY: `Shared` is only handed to tasks that write disjoint elements of one live buffer; see the callers.
+unsafe impl<T: Send> Send for Shared<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Shared<T> {}
+
+impl<T> Shared<T> {
+    /// Pointer to the first element.
+    pub(crate) fn ptr(self) -> *mut T {
+        self.0
+    }
+}
+
+/// A vector of `n` elements that `fill` writes in full through the shared pointer.
+///
+/// # Safety
+/// `fill` must have written every element when it returns, each from one task only.
+pub(crate) unsafe fn filled<T: Real>(n: usize, fill: impl FnOnce(Shared<T>)) -> Vec<T> {
+    let mut out: Vec<T> = Vec::with_capacity(n);
+    fill(Shared(out.as_mut_ptr()));
+    // SAFETY: the capacity is n and the caller promises that all n elements are written.
+    unsafe { out.set_len(n) };
+    out
+}
+
+/// `f` of each element.
+pub(crate) fn map<T: Real>(x: &[T], f: impl Fn(T) -> T + Sync + Send) -> Vec<T> {
+    build(x.len(), |start, out| {
+        let end = start + out.len();
+        for (o, v) in out.iter_mut().zip(&x[start..end]) {
+            o.write(f(*v));
+        }
+    })
+}
+
+/// `f` of each pair of elements; both slices have the same length.
+pub(crate) fn map2<T: Real>(x: &[T], y: &[T], f: impl Fn(T, T) -> T + Sync + Send) -> Vec<T> {
+    build(x.len(), |start, out| {
+        let end = start + out.len();
+        for ((o, v), w) in out.iter_mut().zip(&x[start..end]).zip(&y[start..end]) {
+            o.write(f(*v, *w));
+        }
+    })
+}
+
+fn build<T: Real>(n: usize, fill: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync + Send) -> Vec<T> {
+    let mut out: Vec<T> = Vec::with_capacity(n);
+    let spare = &mut out.spare_capacity_mut()[..n];
+    if n <= CHUNK {
+        fill(0, spare);
+    } else {
+        spare.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| fill(i * CHUNK, chunk));
+    }
+    // SAFETY: `fill` zips over slices of the length of its chunk and so writes all of it.
+    unsafe { out.set_len(n) };
+    out
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([u8; 64]);
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<Line>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Hands `f` a buffer of `n` elements, aligned to 64 bytes, with arbitrary contents. Each thread keeps its buffer between calls,
+/// because fresh pages cost more than the work done in them.
+pub(crate) fn with_scratch<T: Real, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) -> R {
+    let lines = (n * size_of::<T>()).div_ceil(size_of::<Line>());
+    // Taken out, so that a nested call gets a buffer of its own.
+    let mut buffer = SCRATCH.take();
+    if buffer.len() < lines {
+        buffer.resize(lines, Line([0; 64]));
+    }
+    // SAFETY: the buffer holds at least n elements' worth of initialised bytes at the alignment of a cache line, and every bit
+    // pattern is a valid f32 or f64.
+    let result = f(unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<T>(), n) });
+    SCRATCH.set(buffer);
+    result
+}
