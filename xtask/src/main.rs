@@ -1,2 +1,34 @@
-//! xtask
-fn main() {}
+//! The command line of the `vg` models: `cargo xtask train tgan`, and all the rest.
+//!
+//! This is the only crate that prints, reads arguments and knows all models; [`registry`] is the one place that names them.
+
+mod clips;
+mod commands;
+mod console;
+mod data;
+mod failure;
+mod interrupt;
+mod machine;
+mod registry;
+mod report;
+mod run;
+mod threads;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// Keeps its pages: fresh memory from the system costs more than the arithmetic that fills it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = commands::Cli::parse();
+    match cli.run() {
+        Ok(done) => done.into(),
+        Err(error) => {
+            failure::print(&error);
+            ExitCode::from(failure::ERROR)
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! From sampled clips to a file that plays.
+
+use std::path::Path;
+
+use vg_core::sample::Clips;
+use vg_core::{Error, Result};
+use vg_data::Frames;
+use vg_data::media;
+
+/// Frames a second of everything that is written; a whole number of GIF's hundredths.
+pub const FRAMES_PER_SEC: f64 = 10.0;
+/// Clips smaller than this are enlarged where no scale is asked for, so that one sees something.
+const COMFORTABLE: usize = 64;
+
+/// Writes clips as one animation in a grid, or as a sheet with one clip a row for `.png`.
+///
+/// `scale` repeats each pixel that many times; by default small clips are brought to about 64 pixels.
+///
+/// # Errors
+/// [`Error::Unknown`] for an ending that is no clip format, errors of the disk.
+pub fn write(path: &Path, clips: &Clips, scale: Option<usize>) -> Result<()> {
+    let frames = Frames::from_tensor(&clips.tensor, clips.pixels)?;
+    write_frames(path, frames, scale)
+}
+
+/// [`write`] for clips that are decoded already.
+pub fn write_frames(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
+    let height = frames.first().map_or(COMFORTABLE, |f| f.height.max(1));
+    let scale = scale.unwrap_or_else(|| (COMFORTABLE / height).max(1));
+    let frames: Vec<Frames> = frames.into_iter().map(|f| enlarge(f, scale)).collect();
+    if ending(path) == "png" {
+        return media::write(path, &media::sheet(&frames, 1)?, FRAMES_PER_SEC);
+    }
+    media::write_grid(path, &frames, columns(frames.len()), FRAMES_PER_SEC)
+}
+
+/// Refuses a file ending that cannot be written, before any work is done.
+///
+/// # Errors
+/// [`Error::Unknown`] that lists the endings.
+pub fn check_ending(path: &Path) -> Result<()> {
+    let ending = ending(path);
+    if media::ENDINGS.contains(&ending.as_str()) {
+        return Ok(());
+    }
+    Err(Error::unknown("clip format (the file's ending)", &ending, media::ENDINGS.iter().copied()))
+}
+
+fn ending(path: &Path) -> String {
+    path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// The most nearly square grid.
+fn columns(clips: usize) -> usize {
+    (1..).find(|n| n * n >= clips).unwrap_or(1)
+}
+
+fn enlarge(clip: Frames, scale: usize) -> Frames {
+    if scale <= 1 {
+        return clip;
+    }
+    let row_bytes = clip.width * clip.channels;
+    let mut data = Vec::with_capacity(clip.data.len() * scale * scale);
+    for row in clip.data.chunks_exact(row_bytes.max(1)) {
+        let pixels = row.chunks_exact(clip.channels);
+        let wide: Vec<u8> = pixels.flat_map(|p| p.iter().copied().cycle().take(p.len() * scale)).collect();
+        (0..scale).for_each(|_| data.extend_from_slice(&wide));
+    }
+    Frames { height: clip.height * scale, width: clip.width * scale, data, ..clip }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn grids_are_nearly_square() {
+        assert_eq!([1, 2, 4, 5, 9, 16].map(columns), [1, 2, 2, 3, 3, 4]);
+    }
+
+    #[test]
+    fn enlarging_repeats_pixels_in_both_directions() {
+        let clip = Frames { frames: 1, height: 1, width: 2, channels: 3, data: vec![1, 2, 3, 4, 5, 6] };
+        let big = enlarge(clip, 2);
+        assert_eq!((big.height, big.width), (2, 4));
+        let row = [1, 2, 3, 1, 2, 3, 4, 5, 6, 4, 5, 6];
+        assert_eq!(big.data, [row, row].concat());
+    }
+}

@@ -1,0 +1,74 @@
+//! One file per command.
+
+mod bench;
+mod ci;
+mod datasets;
+mod help_text;
+mod models;
+mod parity;
+mod report;
+mod sample;
+mod train;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+use crate::failure::Done;
+
+/// Columns of help texts.
+const HELP_WIDTH: usize = 100;
+
+/// Train, sample, compare and benchmark the vg video models.
+///
+/// Everything works offline on a fresh machine: `shapes`, the default data set, is made in code.
+#[derive(Parser)]
+#[command(
+    name = "xtask",
+    bin_name = "cargo xtask",
+    version,
+    max_term_width = HELP_WIDTH,
+    disable_help_subcommand = true,
+    after_help = "First steps:\n  \
+        cargo xtask models\n  \
+        cargo xtask train tgan --preset tiny --steps 200\n  \
+        cargo xtask sample runs/0001-tgan-shapes\n\n\
+        Exit codes: 0 good, 1 worse than asked for (parity, bench), 2 error, 130 interrupted."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Models(models::Args),
+    Datasets(datasets::Args),
+    Train(Box<train::Args>),
+    Sample(sample::Args),
+    Report(report::Args),
+    Parity(parity::Args),
+    Bench(bench::Args),
+    Ci(ci::Args),
+    #[command(hide = true)]
+    HelpText(help_text::Args),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// Everything that goes wrong, for one place to print.
+    pub fn run(self) -> Result<Done> {
+        match self.command {
+            Command::Models(args) => models::run(&args),
+            Command::Datasets(args) => datasets::run(&args),
+            Command::Train(args) => train::run(&args),
+            Command::Sample(args) => sample::run(&args),
+            Command::Report(args) => report::run(&args),
+            Command::Parity(args) => parity::run(&args),
+            Command::Bench(args) => bench::run(&args),
+            Command::Ci(args) => ci::run(&args),
+            Command::HelpText(args) => help_text::run(&args),
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `cargo xtask sample`.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::Result;
+use serde_json::json;
+use vg_core::checkpoint::{CONFIG_FILE, MODEL_FILE, Weights};
+use vg_core::config::ConfigSource;
+use vg_core::model::{Init, parse_config_file};
+use vg_core::sample::{SampleRequest, Sampler};
+use vg_data::Frames;
+
+use crate::failure::{Done, Failure};
+use crate::run::{RunFolder, RunRecord};
+use crate::{clips, console, registry, threads};
+
+/// Clips that are sampled at once; a clip does not depend on its neighbours, this only bounds memory.
+const AT_ONCE: u64 = 16;
+
+/// Sample clips from a run, a checkpoint or published weights
+///
+/// One clip a seed: SEED, SEED+1, and so on. The same seed gives the same clip, however many are asked for.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask sample runs/0001-tgan-shapes\n  \
+    cargo xtask sample runs/0001-tgan-shapes/checkpoints/step-000500 --num 4 --scale 2 --out four.gif\n  \
+    cargo xtask sample published/ --seed 100 --out sheet.png")]
+pub struct Args {
+    /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;
+    /// owner/name on the Hugging Face hub in builds with the feature `hub`
+    #[arg(value_name = "DIR")]
+    source: String,
+    /// Number of clips
+    #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=4096))]
+    num: u64,
+    /// Seed of the first clip
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Frames a clip; the model's own length when absent
+    #[arg(long, value_name = "T")]
+    frames: Option<usize>,
+    /// Class of all clips, for models with classes; drawn from the seed when absent
+    #[arg(long, value_name = "K")]
+    class: Option<usize>,
+    /// File to write; its ending is the format: .gif and .apng loop, .png is a sheet with one clip a row
+    #[arg(long, default_value = "samples.gif", value_name = "FILE")]
+    out: PathBuf,
+    /// Repeat each pixel N times each way; small clips are brought to about 64 pixels when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64))]
+    scale: Option<u64>,
+    /// Number of threads; all when absent. Changes nothing but the time
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    let started = Instant::now();
+    clips::check_ending(&args.out)?;
+    let seeds = seeds(args)?;
+    threads::fix(args.threads)?;
+    let weights = open(&args.source)?;
+    let sampler = sampler(&weights)?;
+    refuse_conditions(&*sampler)?;
+    let frames = draw(&*sampler, args, seeds)?;
+    let clip = frames.first().map(|f| (f.frames, f.size()));
+    clips::write_frames(&args.out, frames, args.scale.map(|n| n as usize))?;
+    report(args, &weights, clip, started.elapsed().as_secs_f64())?;
+    Ok(Done::Good)
+}
+
+fn seeds(args: &Args) -> Result<Range<u64>> {
+    let end = args.seed.checked_add(args.num);
+    let end =
+        end.ok_or_else(|| Failure::new(format!("--seed {}: too large for {} clips", args.seed, args.num)))?;
+    Ok(args.seed..end)
+}
+
+/// Weights from a run folder, a checkpoint, a folder of published weights or the hub.
+fn open(source: &str) -> Result<Weights> {
+    let path = Path::new(source);
+    if path.join(RunRecord::FILE).exists() {
+        let checkpoint = RunFolder::at(path).newest_checkpoint()?;
+        let name = checkpoint.path().display().to_string();
+        return Ok(Weights::new(name, checkpoint.config(), checkpoint.model_tensors().clone()));
+    }
+    if path.is_dir() {
+        if !path.join(MODEL_FILE).exists() {
+            let text = format!("{source} is no run, no checkpoint and no folder of weights");
+            let hint = format!("a run has {}, weights have {CONFIG_FILE} and {MODEL_FILE}", RunRecord::FILE);
+            return Err(Failure::new(text).hint(hint).into());
+        }
+        return Ok(Weights::open(path)?);
+    }
+    if path.exists() {
+        let hint = "give the folder that holds it, with its config.json";
+        return Err(Failure::new(format!("{source} is a file, not a folder")).hint(hint).into());
+    }
+    from_hub(source)
+}
+
+#[cfg(feature = "hub")]
+fn from_hub(source: &str) -> Result<Weights> {
+    if is_repository(source) { Ok(Weights::from_pretrained(source)?) } else { Err(missing(source).into()) }
+}
+
+#[cfg(not(feature = "hub"))]
+fn from_hub(source: &str) -> Result<Weights> {
+    let failure = missing(source);
+    Err(if is_repository(source) {
+        failure.hint("if that is a repository on the Hugging Face hub: this build has no hub support, add `--features hub`")
+    } else {
+        failure
+    }
+    .into())
+}
+
+fn is_repository(source: &str) -> bool {
+    let parts: Vec<&str> = source.split('/').collect();
+    parts.len() == 2 && parts.iter().all(|p| !p.is_empty() && !p.starts_with('.'))
+}
+
+fn missing(source: &str) -> Failure {
+    Failure::new(format!("{source} does not exist"))
+        .hint("runs are made by `cargo xtask train MODEL` below runs/")
+}
+
+fn sampler(weights: &Weights) -> Result<Box<dyn Sampler>> {
+    let file = parse_config_file(weights.config())
+        .map_err(|e| Failure::new(weights.source().to_owned()).because(e))?;
+    let config = file.config.to_string();
+    let source = ConfigSource { json: Some(&config), ..Default::default() };
+    let experiment = (registry::find(&file.model)?.entry.open)(&source)?;
+    Ok(experiment.sampler(weights, &Init::cpu(0))?)
+}
+
+/// Clips are made from noise alone here.
+fn refuse_conditions(sampler: &dyn Sampler) -> Result<()> {
+    let spec = sampler.spec();
+    let needed = match (spec.context_frames, spec.maps.as_slice()) {
+        (0, []) => return Ok(()),
+        (n, []) => format!("{n} given frames"),
+        (_, maps) => format!("condition maps ({})", maps.join(", ")),
+    };
+    let text = format!("this model needs {needed} for every clip; `sample` makes clips from noise alone");
+    Err(Failure::new(text).hint("the sample clips of a training run show it on its data").into())
+}
+
+fn draw(sampler: &dyn Sampler, args: &Args, seeds: Range<u64>) -> Result<Vec<Frames>> {
+    let mut frames = Vec::new();
+    let mut start = seeds.start;
+    while start < seeds.end {
+        let end = seeds.end.min(start.saturating_add(AT_ONCE));
+        let request =
+            SampleRequest { frames: args.frames, class: args.class, ..SampleRequest::seeds(start..end) };
+        let clips = sampler.sample(&request)?;
+        frames.extend(Frames::from_tensor(&clips.tensor, clips.pixels)?);
+        start = end;
+    }
+    Ok(frames)
+}
+
+fn report(
+    args: &Args,
+    weights: &Weights,
+    clip: Option<(usize, vg_data::FrameSize)>,
+    secs: f64,
+) -> Result<()> {
+    let (frames, size) = clip.ok_or_else(|| Failure::new("the model made no clips"))?;
+    if args.json {
+        return console::json(&json!({
+            "file": args.out, "weights": weights.source(), "clips": args.num, "seed": args.seed, "frames": frames,
+            "height": size.height, "width": size.width, "channels": size.channels, "secs": secs,
+        }));
+    }
+    let out = args.out.display();
+    let last = args.seed + (args.num - 1);
+    Ok(console::result(format!(
+        "{out}: {} clips of {frames} frames of {size} from {}, seeds {} to {last}, {secs:.2} s",
+        args.num,
+        weights.source(),
+        args.seed,
+    ))?)
+}

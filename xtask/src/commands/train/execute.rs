@@ -1,0 +1,211 @@
+//! Starts, continues and ends a run.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+use vg_core::checkpoint::{CONFIG_FILE, CheckpointReader, Progress};
+use vg_core::config::ConfigSource;
+use vg_core::model::{Init, parse_config_file};
+use vg_core::train::{Driver, Outcome};
+use vg_core::{BatchSource, Error};
+use vg_data::Loader;
+
+use super::Args;
+use super::describe::Description;
+use super::plan::{self, Probe, Setup};
+use super::watch::Watch;
+use crate::failure::{Done, Failure};
+use crate::run::{DataContent, New, RunFolder, RunRecord};
+use crate::{console, interrupt, registry, report, threads};
+
+/// A new run.
+pub fn start(args: &Args) -> Result<Done> {
+    let setup = Setup::resolve(args)?;
+    let threads = threads::fix(args.threads)?;
+    let seed = args.seed.unwrap_or(0);
+    let data = plan::data_choice(args)?;
+    RunFolder::plan(args.out.as_deref(), setup.model.name(), &data.name)?;
+    let mut loader = vg_data::source(data.open()?, seed);
+    let probe = Probe::of(&*setup.experiment, &Init::cpu(seed))?;
+    plan::check_data(&mut loader, &probe.needs)?;
+    let info = loader.info();
+    let content = DataContent { clips: info.clips, fingerprint: info.fingerprint.clone() };
+    let schedule = plan::times(args, info.clips, &probe.needs)?;
+    let (model, preset) = (setup.model.name().to_owned(), setup.preset.clone());
+    let record = RunRecord::begin(New { model, preset, seed, threads, data, content, schedule });
+    if args.dry_run {
+        let folder = RunFolder::plan(args.out.as_deref(), setup.model.name(), &record.data.name)?;
+        Description { setup: &setup, probe: &probe, record: &record, folder: &folder }.print(args.json)?;
+        return Ok(Done::Good);
+    }
+    let folder = RunFolder::create(args.out.as_deref(), setup.model.name(), &record.data.name)?;
+    let lock = folder.lock()?;
+    folder.write_config(&*setup.experiment, &setup.preset)?;
+    record.write(folder.path())?;
+    if !args.json {
+        Description { setup: &setup, probe: &probe, record: &record, folder: folder.path() }.note()?;
+    }
+    let done = Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json }.go(None);
+    drop(lock);
+    done
+}
+
+/// The run in `path`, from its newest sound checkpoint.
+pub fn resume(args: &Args, path: &Path) -> Result<Done> {
+    let mut record = RunRecord::read(path)?;
+    if let Some(model) = args.model.as_ref().filter(|m| **m != record.model) {
+        return Err(
+            Failure::new(format!("{} is a run of {}, not of {model}", path.display(), record.model)).into()
+        );
+    }
+    let folder = RunFolder::at(path);
+    let lock = folder.lock()?;
+    let setup = setup_of(&folder, &record)?;
+    let checkpoint = folder.newest_checkpoint()?;
+    let threads = threads::fix(args.threads)?;
+    let mut loader = vg_data::source(record.data.open()?, record.seed);
+    let probe = Probe::of(&*setup.experiment, &Init::cpu(record.seed))?;
+    plan::check_data(&mut loader, &probe.needs)?;
+    let made = checkpoint.progress();
+    if let Some(steps) = plan::steps(args, record.content.clips, &probe.needs)? {
+        record.schedule.steps = steps;
+    }
+    if made.step >= record.schedule.steps {
+        return finished_already(path, made, record.schedule.steps);
+    }
+    if args.dry_run {
+        let text =
+            format!("would continue {} from step {} to {}", path.display(), made.step, record.schedule.steps);
+        console::result(text)?;
+        return Ok(Done::Good);
+    }
+    record.resume(made.step, threads);
+    record.write(path)?;
+    console::note(format!(
+        "continuing {} from step {} of {}",
+        path.display(),
+        made.step,
+        record.schedule.steps
+    ));
+    let done =
+        Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json }.go(Some(checkpoint));
+    drop(lock);
+    done
+}
+
+fn finished_already(path: &Path, made: Progress, steps: u64) -> Result<Done> {
+    if made.step > steps {
+        let text = format!("{} has made {} steps already, more than {steps}", path.display(), made.step);
+        return Err(Failure::new(text).hint("ask for more with `--steps`").into());
+    }
+    console::note(format!(
+        "{} has made all of its {steps} steps; ask for more with `--steps`",
+        path.display()
+    ));
+    Ok(Done::Good)
+}
+
+/// Model and configuration as the run's `config.json` has them.
+fn setup_of(folder: &RunFolder, record: &RunRecord) -> Result<Setup> {
+    let path = folder.join(CONFIG_FILE);
+    let text = std::fs::read_to_string(&path).map_err(Error::io("reading", &path))?;
+    let at_path = |e: Error| Failure::new(path.display().to_string()).because(e);
+    let file = parse_config_file(&text).map_err(at_path)?;
+    let model = registry::find(&file.model)?;
+    let config = file.config.to_string();
+    let source = ConfigSource { json: Some(&config), ..Default::default() };
+    let experiment = (model.entry.open)(&source).map_err(at_path)?;
+    Ok(Setup { model, experiment, preset: record.preset.clone() })
+}
+
+/// A run that is ready to go.
+struct Run<'a> {
+    setup: &'a Setup,
+    loader: Loader,
+    record: &'a RunRecord,
+    folder: &'a RunFolder,
+    json: bool,
+}
+
+impl Run<'_> {
+    fn go(mut self, checkpoint: Option<CheckpointReader>) -> Result<Done> {
+        let init = Init::cpu(self.record.seed);
+        let mut driver = Driver::new(&*self.setup.experiment, &mut self.loader, init, self.folder.path())?;
+        if let Some(checkpoint) = &checkpoint {
+            driver.load(checkpoint)?;
+        }
+        drop(checkpoint);
+        let mut watch = Watch::new(self.folder, self.record.schedule, driver.progress(), self.json)?;
+        watch.start(self.record)?;
+        let flag = interrupt::flag()?;
+        let outcome = driver.run(&self.record.schedule.into(), &mut watch, flag);
+        let progress = driver.progress();
+        drop(driver);
+        watch.end();
+        let report = self.report();
+        match outcome {
+            Ok(outcome) => self.summary(outcome, progress, report.as_deref()),
+            Err(error) => Err(explain(error, self.folder)),
+        }
+    }
+
+    /// A report that cannot be written does not spoil the run.
+    fn report(&self) -> Option<std::path::PathBuf> {
+        let written = report::write(self.folder.path());
+        written.map_err(|e| console::warn(format!("no report: {}", crate::failure::text(&e)))).ok()
+    }
+
+    fn summary(&self, outcome: Outcome, progress: Progress, report: Option<&Path>) -> Result<Done> {
+        let folder = self.folder.path().display();
+        let checkpoint = self.folder.checkpoints().pop();
+        let clips = Some(self.folder.join("samples.gif")).filter(|p| p.exists());
+        let finished = outcome == Outcome::Finished;
+        if self.json {
+            console::json(&json!({
+                "event": "end", "outcome": if finished { "finished" } else { "interrupted" }, "step": progress.step,
+                "clips_seen": progress.clips_seen, "folder": self.folder.path(), "checkpoint": checkpoint,
+                "samples": clips, "report": report,
+            }))?;
+        } else {
+            let done = if finished { "finished" } else { "interrupted and saved" };
+            console::result(format!("{done} at step {} of {}", progress.step, self.record.schedule.steps))?;
+            for (what, path) in
+                [("clips", clips.as_deref()), ("report", report), ("checkpoint", checkpoint.as_deref())]
+            {
+                if let Some(path) = path {
+                    console::result(format!("  {what:10} {}", path.display()))?;
+                }
+            }
+            let (what, command) = if finished {
+                ("sample", format!("cargo xtask sample {folder}"))
+            } else {
+                ("resume", format!("cargo xtask train --resume {folder}"))
+            };
+            console::result(format!("  {what:10} {command}"))?;
+        }
+        Ok(if finished { Done::Good } else { Done::Interrupted })
+    }
+}
+
+/// Says what is left of a run that failed.
+fn explain(error: Error, folder: &RunFolder) -> anyhow::Error {
+    let is_broken_loss = matches!(error, Error::NonFinite { .. });
+    let is_full_disk =
+        matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull);
+    let path = folder.path().display();
+    let left = match folder.checkpoints().pop() {
+        Some(checkpoint) => format!("{} is intact", checkpoint.display()),
+        None => "no checkpoint had been written yet".to_owned(),
+    };
+    let hint = if is_broken_loss {
+        format!(
+            "{left}; start a new run with a lower learning rate (`--set train.lr=...`) or another seed (`--seed`)"
+        )
+    } else if is_full_disk {
+        format!("free some space on that disk; {left}; then `cargo xtask train --resume {path}`")
+    } else {
+        format!("{left}; when the cause is gone: `cargo xtask train --resume {path}`")
+    };
+    Failure::new(format!("the run in {path} stopped")).hint(hint).because(error).into()
+}

@@ -1,0 +1,180 @@
+//! Shows a running training and writes down what happens.
+
+use std::path::Path;
+use std::time::Instant;
+
+use indicatif::ProgressBar;
+use serde_json::json;
+use vg_core::checkpoint::Progress;
+use vg_core::sample::Clips;
+use vg_core::train::{Observer, StatsFile, StatsLine, StepReport};
+use vg_core::{Error, Result};
+
+use crate::run::{RunFolder, RunRecord, Times};
+use crate::{clips, console};
+
+/// Lines a run where there is no terminal.
+const LINES: u64 = 40;
+/// Weight of the newest step in the shown losses.
+const NEWEST: f64 = 0.1;
+
+/// Takes the events of a run: statistics, sample clips, bar or lines or JSON.
+pub struct Watch<'a> {
+    folder: &'a RunFolder,
+    times: Times,
+    stats: StatsFile,
+    json: bool,
+    bar: Option<ProgressBar>,
+    losses: Smoothed,
+    started: Instant,
+    first: Progress,
+}
+
+impl<'a> Watch<'a> {
+    /// Watches a run that goes on after `progress`.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    pub fn new(folder: &'a RunFolder, times: Times, progress: Progress, json: bool) -> anyhow::Result<Self> {
+        let stats = StatsFile::continue_after(&folder.join("stats.jsonl"), progress.step)?;
+        let bar = (!json && console::is_terminal()).then(|| {
+            let bar = console::bar(times.steps, "[{bar:24}] {pos}/{len}  {eta} left  {wide_msg}");
+            bar.set_position(progress.step);
+            bar.reset_eta();
+            bar
+        });
+        let losses = Smoothed::default();
+        Ok(Self { folder, times, stats, json, bar, losses, started: Instant::now(), first: progress })
+    }
+
+    /// The first event.
+    ///
+    /// # Errors
+    /// Those of stdout.
+    pub fn start(&mut self, record: &RunRecord) -> anyhow::Result<()> {
+        self.started = Instant::now();
+        if self.json {
+            let event = json!({ "event": "start", "folder": self.folder.path(), "step": self.first.step, "run": record });
+            console::json(&event)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the bar away.
+    pub fn end(&mut self) {
+        if let Some(bar) = self.bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn is_tick(&self, step: u64) -> bool {
+        let every = (self.times.steps - self.first.step).div_ceil(LINES).max(1);
+        step == self.times.steps || (step - self.first.step).is_multiple_of(every)
+    }
+
+    fn show(&self, report: &StepReport<'_>) -> anyhow::Result<()> {
+        let Progress { step, clips_seen } = report.progress;
+        let secs = self.started.elapsed().as_secs_f64().max(1e-9);
+        let clips_per_sec = (clips_seen - self.first.clips_seen) as f64 / secs;
+        if let Some(bar) = &self.bar {
+            bar.set_position(step);
+            bar.set_message(format!("{clips_per_sec:.1} clips/s  {}", self.losses.text()));
+            return Ok(());
+        }
+        if !self.is_tick(step) {
+            return Ok(());
+        }
+        let left = secs / (step - self.first.step) as f64 * (self.times.steps - step) as f64;
+        if self.json {
+            return console::json(&json!({
+                "event": "step", "step": step, "steps": self.times.steps, "clips_seen": clips_seen,
+                "clips_per_sec": clips_per_sec, "secs_left": left, "scalars": StatsLine::of(report).scalars,
+            }));
+        }
+        let left = humantime::format_duration(std::time::Duration::from_secs(left.ceil() as u64));
+        let (steps, losses) = (self.times.steps, self.losses.text());
+        console::note(format!("step {step}/{steps}  {clips_per_sec:.1} clips/s  {left} left  {losses}"));
+        Ok(())
+    }
+
+    fn event(&self, name: &str, progress: Progress, path: &Path) -> Result<()> {
+        if self.json {
+            let event = json!({ "event": name, "step": progress.step, "path": path });
+            console::json(&event).map_err(stdout_failed)?;
+        }
+        Ok(())
+    }
+}
+
+impl Observer for Watch<'_> {
+    fn step(&mut self, report: &StepReport<'_>) -> Result<()> {
+        self.losses.add(report);
+        let step = report.progress.step;
+        if step.is_multiple_of(self.times.log_every) || step == self.times.steps {
+            self.stats.append(&StatsLine::of(report))?;
+        }
+        self.show(report).map_err(stdout_failed)
+    }
+
+    fn samples(&mut self, progress: Progress, made: &Clips) -> Result<()> {
+        let path = self.folder.join(&format!("samples/step-{:06}.gif", progress.step));
+        clips::write(&path, made, None)?;
+        clips::write(&self.folder.join("samples.gif"), made, None)?;
+        self.event("samples", progress, &path)
+    }
+
+    fn checkpoint(&mut self, progress: Progress, path: &Path) -> Result<()> {
+        self.event("checkpoint", progress, path)
+    }
+
+    fn warning(&mut self, text: &str) {
+        console::warn(text);
+    }
+}
+
+fn stdout_failed(error: anyhow::Error) -> Error {
+    Error::io("writing", "stdout")(std::io::Error::other(error))
+}
+
+/// Losses as shown: averages that forget.
+#[derive(Default)]
+struct Smoothed(Vec<(&'static str, f64)>);
+
+impl Smoothed {
+    fn add(&mut self, report: &StepReport<'_>) {
+        for scalar in report.scalars.iter().filter(|s| s.value.is_finite()) {
+            match self.0.iter_mut().find(|(name, _)| *name == scalar.name) {
+                Some((_, value)) => *value += NEWEST * (scalar.value - *value),
+                None => self.0.push((scalar.name, scalar.value)),
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        let parts: Vec<String> =
+            self.0.iter().map(|(name, value)| format!("{name} {}", short(*value))).collect();
+        parts.join("  ")
+    }
+}
+
+/// Four significant digits.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.2e}"),
+        size => format!("{value:.*}", (3 - size.log10().floor() as i32).clamp(0, 6) as usize),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_short() {
+        assert_eq!(
+            [0.0, 1.0, -0.012_345, 123.456, 1e-9].map(short),
+            ["0", "1.000", "-0.01235", "123.5", "1.00e-9"]
+        );
+    }
+}

@@ -1,0 +1,131 @@
+//! Opens data sets for the commands and shows how far slow work is.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Result;
+use indicatif::ProgressBar;
+use serde::{Deserialize, Serialize};
+use vg_data::{Dataset, OpenOptions, Progress, Report, Split, Unit};
+
+use crate::console;
+
+/// Left-out files that are named; the rest is counted.
+const NAMED: usize = 5;
+
+/// Which data a run uses; kept in its record, so that a resumed run opens the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataChoice {
+    /// Name as on the command line; the path of a `folder:` set is absolute.
+    pub name: String,
+    /// Which part.
+    pub split: Split,
+    /// Where downloads live, absolute.
+    pub root: PathBuf,
+    /// Where decoded clips are kept, absolute.
+    pub cache: PathBuf,
+    /// Whether a broken file is an error.
+    pub strict: bool,
+}
+
+impl DataChoice {
+    /// The choice with absolute paths, so that it holds wherever a run is resumed.
+    ///
+    /// # Errors
+    /// When the current folder is gone.
+    pub fn new(
+        name: &str,
+        split: Split,
+        root: PathBuf,
+        cache: Option<PathBuf>,
+        strict: bool,
+    ) -> Result<Self> {
+        let root = std::path::absolute(root)?;
+        let cache = cache.map(std::path::absolute).transpose()?.unwrap_or_else(|| root.join("cache"));
+        let name = match name.strip_prefix("folder:") {
+            Some(path) if !path.is_empty() => format!("folder:{}", std::path::absolute(path)?.display()),
+            _ => name.to_owned(),
+        };
+        Ok(Self { name, split, root, cache, strict })
+    }
+
+    /// Opens the set, with a bar while it decodes, and names the files that were left out.
+    ///
+    /// # Errors
+    /// Those of [`vg_data::open`].
+    pub fn open(&self) -> Result<Box<dyn Dataset>> {
+        let options = OpenOptions {
+            root: self.root.clone(),
+            cache: self.cache.clone(),
+            split: self.split,
+            strict: self.strict,
+            progress: Arc::new(Bar::default()),
+            ..OpenOptions::default()
+        };
+        let dataset = vg_data::open(&self.name, &options)?;
+        warn_of_skipped(&self.name, dataset.report());
+        Ok(dataset)
+    }
+}
+
+fn warn_of_skipped(name: &str, report: &Report) {
+    let skipped = &report.skipped;
+    if skipped.is_empty() {
+        return;
+    }
+    console::warn(format!(
+        "{name}: {} broken files are left out (--strict makes that an error)",
+        skipped.len()
+    ));
+    for s in skipped.iter().take(NAMED) {
+        console::warn(format!("  {}: {}", s.name, s.problem));
+    }
+    if skipped.len() > NAMED {
+        console::warn(format!("  and {} more", skipped.len() - NAMED));
+    }
+}
+
+/// A bar on a terminal; one line a task elsewhere.
+#[derive(Default)]
+pub struct Bar(Mutex<Option<ProgressBar>>);
+
+impl Bar {
+    fn with(&self, work: impl FnOnce(&mut Option<ProgressBar>)) {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+impl Progress for Bar {
+    fn start(&self, what: &str, total: u64, unit: Unit) {
+        if !console::is_terminal() {
+            console::note(what);
+        }
+        let template = match (unit, total) {
+            (_, 0) => "{spinner} {msg} {bytes}",
+            (Unit::Bytes, _) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            (Unit::Files, _) => "{msg} [{bar:30}] {pos}/{len} files {eta}",
+        };
+        let bar = console::bar(total, template).with_message(what.to_owned());
+        self.with(|slot| *slot = Some(bar));
+    }
+
+    fn advance(&self, by: u64) {
+        self.with(|slot| {
+            if let Some(bar) = slot {
+                bar.inc(by);
+            }
+        });
+    }
+
+    fn finish(&self) {
+        self.with(|slot| {
+            if let Some(bar) = slot.take() {
+                bar.finish_and_clear();
+            }
+        });
+    }
+
+    fn message(&self, text: &str) {
+        console::note(text);
+    }
+}

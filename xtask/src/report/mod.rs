@@ -1,0 +1,130 @@
+//! `report.html`: a run on one page, without anything from elsewhere.
+
+mod chart;
+mod page;
+mod series;
+
+pub use series::median;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use vg_core::checkpoint::CONFIG_FILE;
+use vg_core::config::diff;
+use vg_core::model::parse_config_file;
+use vg_core::train::{StatsLine, read_stats};
+
+use crate::registry;
+use crate::run::{RunFolder, RunRecord, step_of, write_text};
+
+/// Sample clips on the page; more are thinned evenly.
+const CLIPS: usize = 12;
+
+/// What a page is made from.
+struct Content {
+    record: RunRecord,
+    folder: String,
+    config: serde_json::Value,
+    differences: Vec<String>,
+    stats: Vec<StatsLine>,
+    clips: Vec<Clip>,
+    checkpoints: Vec<Checkpoint>,
+}
+
+/// An animated image.
+struct Clip {
+    step: u64,
+    bytes: Vec<u8>,
+}
+
+/// A checkpoint folder.
+struct Checkpoint {
+    path: String,
+    step: u64,
+    bytes: u64,
+}
+
+/// Writes `report.html` into a run folder, which may still be in use, and returns its path.
+///
+/// # Errors
+/// [`Failure`](crate::failure::Failure) for a folder that is no run; errors of the disk.
+pub fn write(folder: &Path) -> Result<PathBuf> {
+    let content = Content::read(folder)?;
+    let path = folder.join("report.html");
+    write_text(&path, &page::html(&content))?;
+    Ok(path)
+}
+
+impl Content {
+    fn read(folder: &Path) -> Result<Self> {
+        let record = RunRecord::read(folder)?;
+        let run = RunFolder::at(folder);
+        let config = read_config(&run).unwrap_or_default();
+        let stats = folder.join("stats.jsonl");
+        let stats = if stats.exists() { read_stats(&stats)? } else { Vec::new() };
+        Ok(Self {
+            differences: differences(&record, &config),
+            folder: folder.display().to_string(),
+            clips: thin(run.samples(), CLIPS).into_iter().filter_map(|p| read_clip(&p)).collect(),
+            checkpoints: run.checkpoints().iter().map(|p| checkpoint(p)).collect(),
+            record,
+            config,
+            stats,
+        })
+    }
+}
+
+/// A run whose first process died early may lack its configuration; the rest can be shown.
+fn read_config(run: &RunFolder) -> Option<serde_json::Value> {
+    let text = std::fs::read_to_string(run.join(CONFIG_FILE)).ok()?;
+    Some(parse_config_file(&text).ok()?.config)
+}
+
+/// Empty when this build does not know the model or preset.
+fn differences(record: &RunRecord, config: &serde_json::Value) -> Vec<String> {
+    let preset = registry::find(&record.model).and_then(|m| m.preset_config(&record.preset));
+    preset.map(|preset| diff(&preset, config)).unwrap_or_default()
+}
+
+fn read_clip(path: &Path) -> Option<Clip> {
+    Some(Clip { step: step_of(path)?, bytes: std::fs::read(path).ok()? })
+}
+
+fn checkpoint(path: &Path) -> Checkpoint {
+    let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+    Checkpoint { step: step_of(path).unwrap_or(0), bytes: size_of(path), path: format!("checkpoints/{name}") }
+}
+
+/// Bytes of all files below a folder.
+fn size_of(path: &Path) -> u64 {
+    let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .map(|e| match e.metadata() {
+            Ok(m) if m.is_dir() => size_of(&e.path()),
+            Ok(m) => m.len(),
+            Err(_) => 0,
+        })
+        .sum()
+}
+
+/// At most `most` of `all`, evenly, the first and the last among them.
+fn thin<T>(all: Vec<T>, most: usize) -> Vec<T> {
+    let n = all.len();
+    if n <= most || most < 2 {
+        return all;
+    }
+    let kept: Vec<usize> = (0..most).map(|i| i * (n - 1) / (most - 1)).collect();
+    all.into_iter().enumerate().filter(|(i, _)| kept.contains(i)).map(|(_, x)| x).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_both_ends() {
+        let thinned = thin((0..100).collect(), 12);
+        assert_eq!((thinned.len(), thinned[0], thinned[11]), (12, 0, 99));
+        assert_eq!(thin(vec![1, 2], 12), [1, 2]);
+    }
+}
