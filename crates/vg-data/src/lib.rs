@@ -20,6 +20,7 @@ mod dataset;
 mod frames;
 mod loader;
 pub mod media;
+pub mod mnist;
 mod open;
 pub mod procedural;
 mod progress;

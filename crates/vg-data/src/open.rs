@@ -6,7 +6,11 @@ use vg_core::{Error, Result};
 
 use crate::{
     dataset::Dataset,
-    procedural::shapes::{self, Shapes},
+    mnist::Mnist,
+    procedural::{
+        digits::{self, Digits, Images, glyphs::Glyphs, motion::Bounce},
+        shapes::{self, Shapes},
+    },
     progress::{Progress, Silent},
 };
 
@@ -47,6 +51,10 @@ pub struct OpenOptions {
     pub clips: Option<usize>,
     /// Frames of each clip of a procedural set, instead of its default.
     pub frames: Option<usize>,
+    /// Digits on the canvas of `digits` and `mnist`, 1 to 4; one digit has labels `class`.
+    pub digits: usize,
+    /// How the digits of `digits` and `mnist` bounce.
+    pub bounce: Bounce,
     /// Told how far slow work is.
     pub progress: Arc<dyn Progress>,
 }
@@ -62,13 +70,15 @@ impl Default for OpenOptions {
             strict: false,
             clips: None,
             frames: None,
+            digits: digits::DIGITS,
+            bounce: Bounce::Random,
             progress: Arc::new(Silent),
         }
     }
 }
 
 /// Names that [`open`] knows.
-pub const NAMES: &[&str] = &["shapes"];
+pub const NAMES: &[&str] = &["shapes", "digits", "mnist"];
 
 /// Opens a data set.
 ///
@@ -76,15 +86,35 @@ pub const NAMES: &[&str] = &["shapes"];
 /// [`Error::Unknown`] for a name that is not in [`NAMES`].
 pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     match name {
-        "shapes" => {
-            let clips = match options.split {
-                Split::Train => shapes::TRAIN_CLIPS,
-                Split::Test => shapes::TEST_CLIPS,
-            };
-            let clips = options.clips.unwrap_or(clips);
-            let frames = options.frames.unwrap_or(shapes::FRAMES);
-            Ok(Box::new(Shapes::new(options.seed, options.split, clips, frames)?))
-        }
+        "shapes" => open_shapes(options),
+        "digits" | "mnist" => open_digits(name, options),
         _ => Err(Error::unknown("data set", name, NAMES.iter().copied())),
     }
+}
+
+fn open_shapes(options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    let clips = match options.split {
+        Split::Train => shapes::TRAIN_CLIPS,
+        Split::Test => shapes::TEST_CLIPS,
+    };
+    let clips = options.clips.unwrap_or(clips);
+    let frames = options.frames.unwrap_or(shapes::FRAMES);
+    Ok(Box::new(Shapes::new(options.seed, options.split, clips, frames)?))
+}
+
+/// `digits` takes MNIST where it is, `mnist` insists on it.
+fn open_digits(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    let folder = options.root.join("mnist");
+    let images = if name == "mnist" || Mnist::present(&folder, options.split) {
+        Images::Mnist(Mnist::read(&folder, options.split)?)
+    } else {
+        Images::Glyphs(Glyphs::new(options.split))
+    };
+    let config = digits::Config {
+        clips: options.clips.unwrap_or(images.count()),
+        frames: options.frames.unwrap_or(digits::FRAMES),
+        digits: options.digits,
+        bounce: options.bounce,
+    };
+    Ok(Box::new(Digits::new(name, options.seed, options.split, images, config)?))
 }

@@ -71,7 +71,7 @@ impl Axis {
     fn new(offset: usize, from: usize, to: usize) -> Self {
         let scale = from as f64 / to as f64;
         let weights = |i: usize| if to < from { boxes(i, scale, from) } else { linear(i, scale, from) };
-        Self((0..to).map(|i| weights(i)).map(|(start, w)| (offset + start, w)).collect())
+        Self((0..to).map(weights).map(|(start, w)| (offset + start, w)).collect())
     }
 
     fn range(&self) -> (usize, usize) {

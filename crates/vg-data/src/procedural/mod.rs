@@ -1,5 +1,6 @@
 //! Data sets that are made in code from a seed, with labels and ground truth.
 
+pub mod digits;
 pub mod shapes;
 
 use vg_core::{Error, Result, SourceInfo};

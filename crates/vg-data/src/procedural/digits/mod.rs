@@ -1,0 +1,211 @@
+//! Stochastic Moving MNIST (SVG, official `data/moving_mnist.py`): digits that bounce in unforeseeable directions.
+
+pub mod glyphs;
+pub mod motion;
+mod pillow;
+
+use std::collections::BTreeMap;
+
+use vg_core::{Error, Result, Rng, SourceInfo, rng::Stream};
+
+use self::{glyphs::Glyphs, motion::Bounce};
+use crate::{
+    dataset::Dataset,
+    frames::{FrameSize, Frames},
+    mnist::Mnist,
+    open::Split,
+    resize,
+};
+
+/// Frames of a clip; SVG trains on 15 and tests on 30, counted from the start of a clip.
+pub const FRAMES: usize = 30;
+/// Digits on the canvas in the paper.
+pub const DIGITS: usize = 2;
+/// Side of the canvas in pixels.
+const SIDE: usize = 64;
+/// Side of a digit after enlarging.
+const DIGIT_SIDE: usize = 32;
+
+/// The data set; clip `i` is a pure function of (seed, split, `i`).
+pub struct Digits {
+    info: SourceInfo,
+    rng: Rng,
+    images: Images,
+    config: Config,
+}
+
+/// What is drawn, how much of it and how it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Number of clips; the official set has one per MNIST image.
+    pub clips: usize,
+    /// Frames a clip.
+    pub frames: usize,
+    /// Digits on the canvas, 1 to 4.
+    pub digits: usize,
+    /// Random or mirror-like bouncing.
+    pub bounce: Bounce,
+}
+
+/// Pictures of single digits, 28x28.
+pub enum Images {
+    /// Handwritten ones.
+    Mnist(Mnist),
+    /// Drawn in code.
+    Glyphs(Glyphs),
+}
+
+impl Images {
+    /// Number of pictures.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Mnist(mnist) => mnist.count(),
+            Self::Glyphs(glyphs) => glyphs.count(),
+        }
+    }
+
+    /// Picture `index`, 28 x 28 grey levels on black.
+    pub fn image(&self, index: usize) -> Vec<u8> {
+        match self {
+            Self::Mnist(mnist) => mnist.image(index).to_vec(),
+            Self::Glyphs(glyphs) => glyphs.image(index),
+        }
+    }
+
+    /// The digit that picture `index` shows.
+    pub fn label(&self, index: usize) -> u32 {
+        match self {
+            Self::Mnist(mnist) => mnist.label(index),
+            Self::Glyphs(glyphs) => glyphs.label(index),
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            Self::Mnist(_) => "mnist",
+            Self::Glyphs(_) => "glyphs-1",
+        }
+    }
+}
+
+impl Digits {
+    /// Clips of `images`; a set of one digit has labels `class`.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for no clips, frames or pictures, or another number of digits than 1 to 4.
+    pub fn new(name: &str, seed: u64, split: Split, images: Images, config: Config) -> Result<Self> {
+        let Config { clips, frames, digits, bounce } = config;
+        if clips == 0 || frames == 0 || !(1..=4).contains(&digits) || images.count() == 0 {
+            return Err(Error::Data(format!(
+                "{name}: {clips} clips of {frames} frames with {digits} digits from {} pictures cannot be made; ask for at least one clip and frame and for 1 to 4 digits",
+                images.count()
+            )));
+        }
+        let names = (0..10).map(|digit| digit.to_string()).collect();
+        let classes =
+            if digits == 1 { BTreeMap::from([("class".to_owned(), names)]) } else { BTreeMap::new() };
+        let fingerprint =
+            format!("digits-1/{}/{split}/seed {seed}/{clips} x {frames}/{digits} {bounce:?}", images.kind());
+        let info = SourceInfo { name: name.to_owned(), clips: clips as u64, classes, fingerprint };
+        let rng = Rng::new(seed).child("digits", split as u64);
+        Ok(Self { info, rng, images, config })
+    }
+
+    fn tape(&self, clip: usize) -> Stream {
+        self.rng.child("video", clip as u64).stream("draws")
+    }
+
+    /// Index of the next picture of a tape.
+    fn pick_image(&self, tape: &mut Stream) -> usize {
+        motion::integer(&mut || tape.unit(), 0, self.images.count() as i64) as usize
+    }
+}
+
+impl Dataset for Digits {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn frames(&self, _clip: usize) -> usize {
+        self.config.frames
+    }
+
+    fn label(&self, clip: usize, group: &str) -> Option<u32> {
+        let known = group == "class" && self.config.digits == 1;
+        known.then(|| self.images.label(self.pick_image(&mut self.tape(clip))))
+    }
+
+    fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
+        super::check_picks(&self.info, self.config.frames, clip, picks)?;
+        let mut tape = self.tape(clip);
+        let mut canvas = Frames::black(picks.len(), FrameSize { height: SIDE, width: SIDE, channels: 1 });
+        for _ in 0..self.config.digits {
+            let image = self.images.image(self.pick_image(&mut tape));
+            let digit = pillow::bilinear(&image, 28, DIGIT_SIDE);
+            // The whole path is walked whatever is picked: the next digit's draws come after it.
+            let path = motion::path(&mut || tape.unit(), self.config.frames, self.config.bounce);
+            for (frame, pick) in canvas.data.chunks_exact_mut(SIDE * SIDE).zip(picks) {
+                paste(frame, &digit, path[*pick]);
+            }
+        }
+        Ok(resize::fit(canvas, size))
+    }
+}
+
+/// Adds the digit with its corner at `(sx, sy)`; sums end at white.
+fn paste(frame: &mut [u8], digit: &[u8], (sx, sy): (usize, usize)) {
+    for (y, row) in digit.chunks_exact(DIGIT_SIDE).enumerate() {
+        let target = &mut frame[(sy + y) * SIDE + sx..][..DIGIT_SIDE];
+        target.iter_mut().zip(row).for_each(|(pixel, value)| *pixel = pixel.saturating_add(*value));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GREY: FrameSize = FrameSize { height: SIDE, width: SIDE, channels: 1 };
+
+    fn digits(digits: usize, bounce: Bounce) -> Digits {
+        let config = Config { clips: 60, frames: FRAMES, digits, bounce };
+        let images = Images::Glyphs(Glyphs::new(Split::Train));
+        Digits::new("digits", 4, Split::Train, images, config).unwrap()
+    }
+
+    #[test]
+    fn last_row_and_column_are_always_black() {
+        let set = digits(2, Bounce::Random);
+        let all: Vec<usize> = (0..FRAMES).collect();
+        for clip in 0..60 {
+            for frame in set.read(clip, &all, GREY).unwrap().iter() {
+                assert!(frame[63 * 64..].iter().all(|v| *v == 0));
+                assert!(frame.chunks_exact(64).all(|row| row[63] == 0));
+                assert!(frame.iter().any(|v| *v > 200));
+            }
+        }
+    }
+
+    #[test]
+    fn picked_frames_are_those_of_the_whole_clip() {
+        let set = digits(2, Bounce::Random);
+        let all = set.read(9, &(0..FRAMES).collect::<Vec<_>>(), GREY).unwrap();
+        let some = set.read(9, &[29, 3], GREY).unwrap();
+        assert_eq!((some.frame(0), some.frame(1)), (all.frame(29), all.frame(3)));
+    }
+
+    #[test]
+    fn one_digit_has_its_class_and_two_have_none() {
+        let one = digits(1, Bounce::Mirror);
+        let seen: std::collections::BTreeSet<u32> = (0..60).map(|c| one.label(c, "class").unwrap()).collect();
+        assert!(seen.len() > 5 && seen.iter().all(|digit| *digit < 10));
+        assert_eq!(digits(2, Bounce::Random).label(0, "class"), None);
+        assert_eq!(one.label(0, "kind"), None);
+    }
+
+    #[test]
+    fn overlapping_digits_saturate() {
+        let mut frame = vec![200; SIDE * SIDE];
+        paste(&mut frame, &[100; DIGIT_SIDE * DIGIT_SIDE], (31, 31));
+        assert_eq!((frame[31 * 64 + 31], frame[62 * 64 + 62], frame[63 * 64 + 63]), (255, 255, 200));
+    }
+}
