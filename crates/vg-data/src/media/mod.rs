@@ -18,7 +18,7 @@ pub use self::{
 use crate::decode::Ffmpeg;
 pub use crate::frames::Frames;
 
-/// File endings that [`write`] knows.
+/// File endings that [`write()`] knows.
 pub const ENDINGS: &[&str] = &["gif", "apng", "png", "mp4", "webm"];
 
 /// Writes a clip in the format of the file's ending: `gif` and `apng` loop forever, `png` holds all frames side by side,
