@@ -1,12 +1,14 @@
 //! Opens data sets for the commands and shows how far slow work is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
-use vg_data::{Dataset, OpenOptions, Progress, Report, Split, Unit};
+use vg_data::fetch::is_present;
+use vg_data::manifest::{self, Kind};
+use vg_data::{Dataset, FrameSize, OpenOptions, Progress, Report, Split, Unit};
 
 use crate::console;
 
@@ -49,22 +51,43 @@ impl DataChoice {
         Ok(Self { name, split, root, cache, strict })
     }
 
-    /// Opens the set, with a bar while it decodes, and names the files that were left out.
+    /// Opens the set with its frames at `size`, with a bar while it decodes, and names the files that were left out.
     ///
     /// # Errors
     /// Those of [`vg_data::open`].
-    pub fn open(&self) -> Result<Box<dyn Dataset>> {
-        let options = OpenOptions {
+    pub fn open(&self, size: FrameSize) -> Result<Box<dyn Dataset>> {
+        let options = OpenOptions { size, progress: Arc::new(Bar::default()), ..self.options() };
+        let dataset = vg_data::open(&self.name, &options)?;
+        warn_of_skipped(&self.name, dataset.report());
+        Ok(dataset)
+    }
+
+    /// Number of clips, for sets of files without decoding and caching them: a dry run writes nothing.
+    ///
+    /// # Errors
+    /// Those of [`vg_data::open`], except for broken files.
+    pub fn count(&self) -> Result<u64> {
+        if let Some(path) = self.name.strip_prefix("folder:") {
+            let recipe = vg_data::folder::recipe(Path::new(path), self.split, self.strict)?;
+            return Ok(recipe.items.len() as u64);
+        }
+        match manifest::find(&self.name, None) {
+            Ok(m) if m.kind == Kind::Clips && is_present(&m, &self.root) => Ok(match self.split {
+                Split::Train => m.expected.train,
+                Split::Test => m.expected.test,
+            }),
+            _ => Ok(vg_data::open(&self.name, &self.options())?.info().clips),
+        }
+    }
+
+    fn options(&self) -> OpenOptions {
+        OpenOptions {
             root: self.root.clone(),
             cache: self.cache.clone(),
             split: self.split,
             strict: self.strict,
-            progress: Arc::new(Bar::default()),
             ..OpenOptions::default()
-        };
-        let dataset = vg_data::open(&self.name, &options)?;
-        warn_of_skipped(&self.name, dataset.report());
-        Ok(dataset)
+        }
     }
 }
 
@@ -73,10 +96,7 @@ fn warn_of_skipped(name: &str, report: &Report) {
     if skipped.is_empty() {
         return;
     }
-    console::warn(format!(
-        "{name}: {} broken files are left out (--strict makes that an error)",
-        skipped.len()
-    ));
+    console::warn(format!("{name}: broken files left out: {} (with --strict an error)", skipped.len()));
     for s in skipped.iter().take(NAMED) {
         console::warn(format!("  {}: {}", s.name, s.problem));
     }

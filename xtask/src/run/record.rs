@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use vg_core::Error;
 use vg_core::train::Schedule;
+use vg_core::{Error, SourceInfo};
 use vg_data::media::write_atomic;
 
 use crate::data::DataChoice;
@@ -57,6 +57,13 @@ pub struct DataContent {
     pub clips: u64,
     /// Changes with the content.
     pub fingerprint: String,
+}
+
+impl DataContent {
+    /// What a data set says of itself.
+    pub fn of(info: &SourceInfo) -> Self {
+        Self { clips: info.clips, fingerprint: info.fingerprint.clone() }
+    }
 }
 
 /// Length and intervals of a run in steps; see [`Schedule`].

@@ -15,6 +15,7 @@ use super::Args;
 use super::describe::Description;
 use super::plan::{self, Probe, Setup};
 use super::watch::Watch;
+use crate::data::DataChoice;
 use crate::failure::{Done, Failure};
 use crate::run::{DataContent, New, RunFolder, RunRecord};
 use crate::{console, interrupt, registry, report, threads};
@@ -25,21 +26,20 @@ pub fn start(args: &Args) -> Result<Done> {
     let threads = threads::fix(args.threads)?;
     let seed = args.seed.unwrap_or(0);
     let data = plan::data_choice(args)?;
-    RunFolder::plan(args.out.as_deref(), setup.model.name(), &data.name)?;
+    let (out, model, set) = (args.out.as_deref(), setup.model.name(), data.name.clone());
+    let planned = RunFolder::plan(out, model, &set)?;
     let probe = Probe::of(&*setup.experiment, &Init::cpu(seed))?;
-    let mut loader = vg_data::source(data.open()?, seed);
-    plan::check_data(&mut loader, &probe.needs)?;
-    let info = loader.info();
-    let content = DataContent { clips: info.clips, fingerprint: info.fingerprint.clone() };
-    let schedule = plan::times(args, info.clips, &probe.needs)?;
-    let (model, preset) = (setup.model.name().to_owned(), setup.preset.clone());
-    let record = RunRecord::begin(New { model, preset, seed, threads, data, content, schedule });
+    let draft = Draft { args, setup: &setup, probe: &probe, threads, seed };
     if args.dry_run {
-        let folder = RunFolder::plan(args.out.as_deref(), setup.model.name(), &record.data.name)?;
-        Description { setup: &setup, probe: &probe, record: &record, folder: &folder }.print(args.json)?;
+        let content = DataContent { clips: data.count()?, fingerprint: String::new() };
+        let record = draft.record(data, content)?;
+        Description { setup: &setup, probe: &probe, record: &record, folder: &planned }.print(args.json)?;
         return Ok(Done::Good);
     }
-    let folder = RunFolder::create(args.out.as_deref(), setup.model.name(), &record.data.name)?;
+    let mut loader = vg_data::source(data.open(probe.needs.clip.into())?, seed);
+    plan::check_data(&mut loader, &probe.needs)?;
+    let record = draft.record(data, DataContent::of(loader.info()))?;
+    let folder = RunFolder::create(out, model, &set)?;
     let lock = folder.lock()?;
     folder.write_config(&*setup.experiment, &setup.preset)?;
     record.write(folder.path())?;
@@ -49,6 +49,29 @@ pub fn start(args: &Args) -> Result<Done> {
     let done = Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json }.go(None);
     drop(lock);
     done
+}
+
+/// What is known of a new run before its data.
+struct Draft<'a> {
+    args: &'a Args,
+    setup: &'a Setup,
+    probe: &'a Probe,
+    threads: usize,
+    seed: u64,
+}
+
+impl Draft<'_> {
+    fn record(&self, data: DataChoice, content: DataContent) -> Result<RunRecord> {
+        Ok(RunRecord::begin(New {
+            model: self.setup.model.name().to_owned(),
+            preset: self.setup.preset.clone(),
+            seed: self.seed,
+            threads: self.threads,
+            schedule: plan::times(self.args, content.clips, &self.probe.needs)?,
+            data,
+            content,
+        }))
+    }
 }
 
 /// The run in `path`, from its newest sound checkpoint.
@@ -65,7 +88,7 @@ pub fn resume(args: &Args, path: &Path) -> Result<Done> {
     let checkpoint = folder.newest_checkpoint()?;
     let threads = threads::fix(args.threads)?;
     let probe = Probe::of(&*setup.experiment, &Init::cpu(record.seed))?;
-    let mut loader = vg_data::source(record.data.open()?, record.seed);
+    let mut loader = vg_data::source(record.data.open(probe.needs.clip.into())?, record.seed);
     plan::check_data(&mut loader, &probe.needs)?;
     let made = checkpoint.progress();
     if let Some(steps) = plan::steps(args, record.content.clips, &probe.needs)? {
