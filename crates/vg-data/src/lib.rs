@@ -14,11 +14,21 @@
 //! | module | what |
 //! |---|---|
 //! | [`procedural`] | sets made in code from a seed |
+//! | [`folder`], [`emoji`], [`mnist`] | sets made of files |
+//! | [`decode`] | GIF, WebP, APNG, Y4M, image sequences, and videos through ffmpeg |
+//! | [`cache`] | decoded clips on disk |
+//! | [`manifest`], [`fetch()`](fetch::fetch) | what is known about each set, and its download |
 //! | [`media`] | GIF, APNG, PNG strips and sheets |
 
+pub mod cache;
 mod dataset;
+pub mod decode;
+pub mod emoji;
+pub mod fetch;
+pub mod folder;
 mod frames;
 mod loader;
+pub mod manifest;
 pub mod media;
 pub mod mnist;
 mod open;
@@ -27,6 +37,7 @@ mod progress;
 pub mod resize;
 
 pub use dataset::{Dataset, Report, Skipped};
+pub use decode::Ffmpeg;
 pub use frames::{FrameSize, Frames};
 pub use loader::{Loader, source};
 pub use open::{NAMES, OpenOptions, Split, open};

@@ -1,11 +1,18 @@
 //! Data sets by name.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use vg_core::{Error, Result};
 
 use crate::{
+    cache,
     dataset::Dataset,
+    decode::Ffmpeg,
+    emoji, folder,
+    frames::FrameSize,
     mnist::Mnist,
     procedural::{
         digits::{self, Digits, Images, glyphs::Glyphs, motion::Bounce},
@@ -45,6 +52,10 @@ pub struct OpenOptions {
     pub split: Split,
     /// Seed of procedural sets.
     pub seed: u64,
+    /// Frame size at which a set of files is decoded when it is opened; others follow when they are asked for.
+    pub size: FrameSize,
+    /// The program for mp4, avi and the like.
+    pub ffmpeg: Ffmpeg,
     /// Whether a broken file is an error; otherwise it is left out and named in the report.
     pub strict: bool,
     /// Number of clips of a procedural set, instead of its default.
@@ -67,6 +78,8 @@ impl Default for OpenOptions {
             cache: PathBuf::from("data/cache"),
             split: Split::Train,
             seed: 0,
+            size: FrameSize { height: 64, width: 64, channels: 3 },
+            ffmpeg: Ffmpeg::default(),
             strict: false,
             clips: None,
             frames: None,
@@ -77,19 +90,37 @@ impl Default for OpenOptions {
     }
 }
 
-/// Names that [`open`] knows.
-pub const NAMES: &[&str] = &["shapes", "digits", "mnist"];
+/// Names that [`open`] knows besides `folder:PATH`.
+pub const NAMES: &[&str] = &["shapes", "digits", "mnist", "emoji"];
 
-/// Opens a data set.
+/// Opens a data set: one of [`NAMES`], or `folder:PATH` for any folder of clips (see [`folder`](crate::folder)).
+///
+/// A set of files is decoded into the cache on its first opening, which takes a while; [`OpenOptions::progress`] is told.
 ///
 /// # Errors
-/// [`Error::Unknown`] for a name that is not in [`NAMES`].
+/// [`Error::Unknown`] for another name, [`Error::Data`] for a set that is not downloaded or has no clips.
 pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     match name {
         "shapes" => open_shapes(options),
         "digits" | "mnist" => open_digits(name, options),
-        _ => Err(Error::unknown("data set", name, NAMES.iter().copied())),
+        "emoji" => open_files(emoji::recipe(&options.root.join("emoji"), options.split)?, options),
+        _ => match name.strip_prefix("folder:") {
+            Some(path) => {
+                open_files(folder::recipe(Path::new(path), options.split, options.strict)?, options)
+            }
+            None => Err(Error::unknown("data set", name, NAMES.iter().copied().chain(["folder:PATH"]))),
+        },
     }
+}
+
+fn open_files(recipe: cache::Recipe, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    let config = cache::Config {
+        folder: options.cache.clone(),
+        strict: options.strict,
+        ffmpeg: options.ffmpeg.clone(),
+        progress: Arc::clone(&options.progress),
+    };
+    Ok(Box::new(recipe.open(options.size, config)?))
 }
 
 fn open_shapes(options: &OpenOptions) -> Result<Box<dyn Dataset>> {

@@ -15,16 +15,26 @@ use vg_core::{Error, Result};
 /// # Errors
 /// [`Error::Io`] from the disk, and those of `fill`.
 pub fn write_atomic(path: &Path, fill: impl FnOnce(&mut BufWriter<&mut File>) -> Result<()>) -> Result<()> {
+    replace(path, |temp| {
+        let mut writer = BufWriter::new(temp.as_file_mut());
+        fill(&mut writer)?;
+        writer.flush().map_err(Error::io("writing", path))
+    })
+}
+
+/// The same for a program that opens the file by its name.
+pub(crate) fn write_atomic_at(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    replace(path, |temp| fill(temp.path()))
+}
+
+fn replace(path: &Path, fill: impl FnOnce(&mut NamedTempFile) -> Result<()>) -> Result<()> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
     std::fs::create_dir_all(folder).map_err(Error::io("making the folder", folder))?;
     let mut temp = temp_file(folder).map_err(Error::io("writing into", folder))?;
-    let mut writer = BufWriter::new(temp.as_file_mut());
-    fill(&mut writer)?;
-    writer.flush().map_err(Error::io("writing", path))?;
-    drop(writer);
+    fill(&mut temp)?;
     temp.as_file().sync_all().map_err(Error::io("writing", path))?;
     temp.persist(path).map_err(|e| Error::io("writing", path)(e.error))?;
     Ok(())

@@ -9,9 +9,9 @@ use super::write_atomic;
 use crate::frames::Frames;
 
 /// Most pixels that a palette is learnt from; more change nothing that can be seen.
-const SAMPLE: usize = 1 << 18;
+const SAMPLE: usize = 1 << 16;
 /// NeuQuant's sampling factor, 1 (best) to 30 (fastest).
-const QUALITY: i32 = 5;
+const QUALITY: i32 = 1;
 
 pub(super) fn write(path: &Path, clip: &Frames, frames_per_sec: f64) -> Result<()> {
     let rgb = clip.clone().with_channels(3);

@@ -190,8 +190,9 @@ mod tests {
         for image in &images {
             let ink = image.iter().map(|v| u32::from(*v)).sum::<u32>() / 255;
             assert!((18..260).contains(&ink), "{ink} pixels of ink");
-            let border =
-                |i: usize| i % SIDE == 0 || i % SIDE == SIDE - 1 || i / SIDE == 0 || i / SIDE == SIDE - 1;
+            let border = |i: usize| {
+                i.is_multiple_of(SIDE) || i % SIDE == SIDE - 1 || i / SIDE == 0 || i / SIDE == SIDE - 1
+            };
             assert!((0..SIDE * SIDE).filter(|i| border(*i)).all(|i| image[i] == 0));
         }
         assert!((0..50).all(|i| images[i] != images[i + 10]), "no two of a digit are alike");

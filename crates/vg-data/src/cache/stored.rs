@@ -1,0 +1,167 @@
+//! A data set of files, decoded into caches.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::UNIX_EPOCH,
+};
+
+use sha2::{Digest, Sha256};
+use vg_core::{Error, Result, SourceInfo};
+
+use super::{Config, Recipe, VERSION, build::build, store::Store};
+use crate::{
+    dataset::{Dataset, Report},
+    frames::{FrameSize, Frames},
+};
+
+/// Clips that were files; a cache is built for every frame size that is asked for.
+pub(crate) struct Stored {
+    info: SourceInfo,
+    recipe: Recipe,
+    config: Config,
+    /// Index into the recipe's items and number of frames, by clip.
+    clips: Vec<(usize, usize)>,
+    report: Report,
+    stores: Mutex<HashMap<FrameSize, Arc<Store>>>,
+}
+
+impl Stored {
+    pub(super) fn open(recipe: Recipe, size: FrameSize, config: Config) -> Result<Self> {
+        let store = Arc::new(open_or_build(&recipe, size, &config)?);
+        let clips = store.clips().iter().map(|clip| (clip.item, clip.frames)).collect();
+        let mut report = Report { skipped: recipe.skipped.clone() };
+        report.skipped.extend_from_slice(store.skipped());
+        let info = SourceInfo {
+            name: recipe.name.clone(),
+            clips: store.clips().len() as u64,
+            classes: recipe.groups.iter().map(|g| (g.name.clone(), g.classes.clone())).collect(),
+            fingerprint: fingerprint(&recipe, &store),
+        };
+        let stores = Mutex::new(HashMap::from([(size, store)]));
+        Ok(Self { info, recipe, config, clips, report, stores })
+    }
+
+    fn store(&self, size: FrameSize) -> Result<Arc<Store>> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(store) = stores.get(&size) {
+            return Ok(Arc::clone(store));
+        }
+        let store = Arc::new(open_or_build(&self.recipe, size, &self.config)?);
+        if !store.clips().iter().map(|clip| (clip.item, clip.frames)).eq(self.clips.iter().copied()) {
+            return Err(Error::Data(format!(
+                "{}: the files have changed since the data set was opened; start again",
+                self.info.name
+            )));
+        }
+        stores.insert(size, Arc::clone(&store));
+        Ok(store)
+    }
+
+    /// Forgets a damaged store and its folder, so that the next call builds it again.
+    fn discard(&self, size: FrameSize, damaged: &Arc<Store>) -> Result<()> {
+        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have replaced it already.
+        if stores.get(&size).is_some_and(|store| Arc::ptr_eq(store, damaged)) {
+            stores.remove(&size);
+            let (_, folder) = place(&self.recipe, size, &self.config)?;
+            if folder.exists() {
+                std::fs::remove_dir_all(&folder).map_err(Error::io("removing the damaged cache", &folder))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pick(&self, store: &Store, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
+        let bytes = store.clip(clip)?;
+        let frame = size.bytes();
+        let data = picks.iter().flat_map(|pick| &bytes[pick * frame..(pick + 1) * frame]).copied().collect();
+        Frames::from_bytes(picks.len(), size, data)
+    }
+}
+
+impl Dataset for Stored {
+    fn info(&self) -> &SourceInfo {
+        &self.info
+    }
+
+    fn frames(&self, clip: usize) -> usize {
+        self.clips.get(clip).map_or(0, |(_, frames)| *frames)
+    }
+
+    fn label(&self, clip: usize, group: &str) -> Option<u32> {
+        let group = self.recipe.groups.iter().position(|g| g.name == group)?;
+        self.recipe.items[self.clips.get(clip)?.0].labels.get(group).copied()
+    }
+
+    fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
+        crate::procedural::check_picks(&self.info, self.frames(clip), clip, picks)?;
+        let store = self.store(size)?;
+        match self.pick(&store, clip, picks, size) {
+            Err(Error::Format { problem, .. }) => {
+                self.config.progress.message(&format!("{problem}; it is built again"));
+                self.discard(size, &store)?;
+                self.pick(&*self.store(size)?, clip, picks, size)
+            }
+            other => other,
+        }
+    }
+
+    fn report(&self) -> &Report {
+        &self.report
+    }
+}
+
+fn open_or_build(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<Store> {
+    if size.bytes() == 0 || ![1, 3].contains(&size.channels) {
+        return Err(Error::Data(format!("{}: frames of {size} cannot be made", recipe.name)));
+    }
+    let (key, folder) = place(recipe, size, config)?;
+    match Store::open(&folder, &key, size) {
+        Ok(store) => {
+            // A strict reader must not take over what a lenient one left out.
+            match store.skipped().first() {
+                Some(skipped) if config.strict => Err(Error::format(&skipped.name, skipped.problem.clone())),
+                _ => Ok(store),
+            }
+        }
+        Err(error) => {
+            if folder.exists() {
+                config.progress.message(&format!("{error}; the cache is built again"));
+            }
+            build(recipe, &key, size, config, &folder)?;
+            Store::open(&folder, &key, size)
+        }
+    }
+}
+
+/// Key and folder of a cache.
+fn place(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<(String, PathBuf)> {
+    let mut hash = Sha256::new();
+    let Recipe { name, split, keep_every, .. } = recipe;
+    hash.update(format!("{VERSION}\n{name}\n{split}\n{keep_every}\n{size}\n"));
+    for path in recipe.items.iter().flat_map(|item| item.origin.files()) {
+        let meta = path.metadata().map_err(Error::io("reading", path))?;
+        let changed =
+            meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok()).unwrap_or_default();
+        hash.update(format!("{}\n{} {}\n", path.display(), meta.len(), changed.as_nanos()));
+    }
+    let key = format!("{:x}", hash.finalize());
+    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
+    let short: String = plain.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();
+    let folder = config.folder.join(format!("{}-{split}-{size}-{}", short.trim_matches('-'), &key[..16]));
+    Ok((key, folder))
+}
+
+/// Of what the clips are, whatever the size, the place and the time of change of the files.
+fn fingerprint(recipe: &Recipe, store: &Store) -> String {
+    let mut hash = Sha256::new();
+    for clip in store.clips() {
+        let item = &recipe.items[clip.item];
+        hash.update(format!("{}\n{:?} {} {}\n", item.name, item.labels, clip.frames, clip.source));
+    }
+    let mut digits = format!("{:x}", hash.finalize());
+    digits.truncate(16);
+    format!("{}-1/{}/{digits}", recipe.name.split(':').next().unwrap_or_default(), recipe.split)
+}

@@ -1,0 +1,116 @@
+//! Files and folders of images to frames.
+
+mod animation;
+mod ffmpeg;
+mod sniff;
+mod y4m;
+
+use std::path::{Path, PathBuf};
+
+use vg_core::{Error, Result};
+
+pub use self::{
+    ffmpeg::Ffmpeg,
+    sniff::{Format, sniff},
+};
+use crate::{frames::FrameSize, resize::Resizer};
+
+/// What can be read, for messages.
+pub const ACCEPTED: &str = "GIF, animated WebP, APNG, Y4M, folders that hold nothing but numbered images, and through the ffmpeg program mp4, avi, mkv, webm, mov, mpeg";
+
+/// Where the frames of a clip come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// One file.
+    File(PathBuf, Format),
+    /// One image a frame, in order.
+    Images(Vec<PathBuf>),
+}
+
+impl Origin {
+    /// The file, or all files in order.
+    pub fn files(&self) -> &[PathBuf] {
+        match self {
+            Self::File(path, _) => std::slice::from_ref(path),
+            Self::Images(paths) => paths,
+        }
+    }
+}
+
+/// One decoded picture.
+pub(crate) struct Picture<'a> {
+    pub size: FrameSize,
+    pub pixels: &'a [u8],
+}
+
+/// Receives pictures in order.
+pub(crate) type Sink<'a> = dyn FnMut(Picture<'_>) -> Result<()> + 'a;
+
+/// Hands every `keep_every`-th frame, cropped and resized to `size`, to `sink` as `H, W, C` bytes; one frame is in memory at a time.
+///
+/// # Errors
+/// [`Error::Format`] for a damaged file, [`Error::Io`] for one that cannot be read, [`Error::Unsupported`] without ffmpeg.
+pub fn decode(
+    origin: &Origin,
+    size: FrameSize,
+    keep_every: usize,
+    ffmpeg: &Ffmpeg,
+    sink: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<()> {
+    let mut fitting = Fitting { size, resizer: None, buffer: Vec::new() };
+    let mut index = 0;
+    let mut each = |picture: Picture<'_>| {
+        index += 1;
+        if (index - 1) % keep_every.max(1) != 0 {
+            return Ok(());
+        }
+        fitting.fit(&picture);
+        sink(&fitting.buffer)
+    };
+    match origin {
+        Origin::Images(paths) => paths.iter().try_for_each(|path| animation::still(path, &mut each)),
+        Origin::File(path, format) => match format {
+            Format::Gif | Format::WebP | Format::Png => animation::frames(path, *format, &mut each),
+            Format::Y4m => y4m::frames(path, &mut each),
+            Format::Video => ffmpeg.frames(path, size, &mut each),
+            Format::Jpeg => animation::still(path, &mut each),
+        },
+    }
+}
+
+/// Resizes pictures; keeps its tables while the size of the source does not change.
+struct Fitting {
+    size: FrameSize,
+    resizer: Option<(FrameSize, Resizer)>,
+    buffer: Vec<u8>,
+}
+
+impl Fitting {
+    fn fit(&mut self, picture: &Picture<'_>) {
+        let target = (self.size.height, self.size.width);
+        self.buffer.clear();
+        if (picture.size.height, picture.size.width) == target {
+            self.buffer.extend_from_slice(picture.pixels);
+        } else {
+            let fresh = || (picture.size, Resizer::new(picture.size, target));
+            let kept = self.resizer.take().filter(|(from, _)| *from == picture.size);
+            let (_, resizer) = self.resizer.insert(kept.unwrap_or_else(fresh));
+            resizer.append(picture.pixels, &mut self.buffer);
+        }
+        match (picture.size.channels, self.size.channels) {
+            (3, 1) => self.buffer = crate::frames::grey_of_rgb(&self.buffer),
+            (1, 3) => self.buffer = self.buffer.iter().flat_map(|v| [*v; 3]).collect(),
+            _ => {}
+        }
+    }
+}
+
+/// A damaged file: the end of a file that came too early is damage, other answers of the system are not.
+pub(crate) fn read_error(path: &Path, error: std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData => {
+            Error::format(path, format!("damaged or cut off ({error})"))
+        }
+        _ => Error::io("reading", path)(error),
+    }
+}

