@@ -29,7 +29,8 @@ fn clip_spectra(store: &ParamStore, gamma_eps: f64) -> Result<()> {
         let value = var.as_detached_tensor();
         let layer = name.strip_suffix(".weight").unwrap_or(&name);
         if value.rank() >= 4 {
-            var.set(&clip_singular_values(&value, 1.0)?)?;
+            // A kernel within the bound comes back as it is, and a variable cannot be set to itself.
+            var.set(&clip_singular_values(&value.copy()?, 1.0)?)?;
         } else if name.ends_with(".weight")
             && let Some(v) = statistics.get(&format!("{layer}.running_var"))
         {

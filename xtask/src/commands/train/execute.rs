@@ -26,8 +26,8 @@ pub fn start(args: &Args) -> Result<Done> {
     let seed = args.seed.unwrap_or(0);
     let data = plan::data_choice(args)?;
     RunFolder::plan(args.out.as_deref(), setup.model.name(), &data.name)?;
-    let mut loader = vg_data::source(data.open()?, seed);
     let probe = Probe::of(&*setup.experiment, &Init::cpu(seed))?;
+    let mut loader = vg_data::source(data.open()?, seed);
     plan::check_data(&mut loader, &probe.needs)?;
     let info = loader.info();
     let content = DataContent { clips: info.clips, fingerprint: info.fingerprint.clone() };
@@ -64,8 +64,8 @@ pub fn resume(args: &Args, path: &Path) -> Result<Done> {
     let setup = setup_of(&folder, &record)?;
     let checkpoint = folder.newest_checkpoint()?;
     let threads = threads::fix(args.threads)?;
-    let mut loader = vg_data::source(record.data.open()?, record.seed);
     let probe = Probe::of(&*setup.experiment, &Init::cpu(record.seed))?;
+    let mut loader = vg_data::source(record.data.open()?, record.seed);
     plan::check_data(&mut loader, &probe.needs)?;
     let made = checkpoint.progress();
     if let Some(steps) = plan::steps(args, record.content.clips, &probe.needs)? {

@@ -44,7 +44,7 @@ pub struct Args {
     #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
     /// Length in passes over the data instead
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<f64>,
     /// Clips a step; short for `--set train.batch=N`
     #[arg(long, value_name = "N")]
