@@ -35,6 +35,7 @@ mod open;
 pub mod procedural;
 mod progress;
 pub mod resize;
+mod staging;
 
 pub use dataset::{Dataset, Report, Skipped};
 pub use decode::Ffmpeg;

@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 use vg_core::{Error, Result};
 
 use super::{ClipEntry, Config, Index, Item, Recipe, ShardEntry, VERSION, shard::ShardWriter};
-use crate::{dataset::Skipped, decode, frames::FrameSize, media::write_atomic, progress::Unit};
+use crate::{
+    dataset::Skipped, decode, frames::FrameSize, media::write_atomic, progress::Unit, staging::Staging,
+};
 
 /// A worker begins another shard when its own is this long.
 const SHARD_BYTES: u64 = 256 << 20;
@@ -31,8 +33,7 @@ pub(super) fn build(
     folder: &Path,
 ) -> Result<()> {
     std::fs::create_dir_all(&config.folder).map_err(Error::io("making the folder", &config.folder))?;
-    let temp = tempfile::Builder::new().prefix(".building-").tempdir_in(&config.folder);
-    let temp = temp.map_err(Error::io("writing into", &config.folder))?;
+    let temp = Staging::new(&config.folder, ".building-")?;
     config.progress.start(
         &format!("decoding {} {}", recipe.name, recipe.split),
         recipe.items.len() as u64,
@@ -47,10 +48,7 @@ pub(super) fn build(
     if folder.exists() {
         std::fs::remove_dir_all(folder).map_err(Error::io("removing the old cache", folder))?;
     }
-    std::fs::rename(temp.path(), folder).map_err(Error::io("writing", folder))?;
-    // Nothing is left to remove under the temporary name.
-    let _ = temp.keep();
-    Ok(())
+    temp.rename(folder)
 }
 
 struct Work<'a> {

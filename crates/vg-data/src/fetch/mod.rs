@@ -19,6 +19,7 @@ pub use self::url::{Download, download};
 use crate::{
     manifest::{FileEntry, Manifest, Part, Source},
     progress::{Progress, Silent},
+    staging::Staging,
 };
 
 /// How downloads are made.
@@ -110,7 +111,7 @@ pub fn is_present(manifest: &Manifest, root: &Path) -> bool {
 
 /// Complete and verified files under a temporary folder beside their place.
 struct Staged {
-    folder: tempfile::TempDir,
+    folder: Staging,
     files: Vec<(String, u64)>,
 }
 
@@ -144,8 +145,7 @@ fn stage(manifest: &Manifest, part: &Part, folder: &Path, options: &FetchOptions
 }
 
 fn fill(folder: &Path, from: impl FnOnce(&Path) -> Result<Vec<(String, u64)>>) -> Result<Staged> {
-    let temp = tempfile::Builder::new().prefix(".fetching-").tempdir_in(folder);
-    let temp = temp.map_err(Error::io("writing into", folder))?;
+    let temp = Staging::new(folder, ".fetching-")?;
     let files = from(temp.path())?;
     Ok(Staged { folder: temp, files })
 }
