@@ -5,6 +5,8 @@ use proptest::prelude::*;
 use vg_core::Rng;
 use vg_core::ops::svc::{clip_singular_values, singular_values};
 
+type Rows = &'static [&'static [f64]];
+
 fn matrix(rows: &[&[f64]]) -> Tensor {
     let flat: Vec<f64> = rows.concat();
     Tensor::from_vec(flat, (rows.len(), rows[0].len()), &Device::Cpu).unwrap()
@@ -26,7 +28,7 @@ fn far(a: &Tensor, b: &Tensor) -> f64 {
 /// Values computed with a full decomposition in another program.
 #[test]
 fn small_matrices_with_known_answers() {
-    let cases: &[(&[&[f64]], &[&[f64]])] = &[
+    let cases: &[(Rows, Rows)] = &[
         (&[&[3.0, 1.0], &[1.0, 3.0]], &[&[1.0, 0.0], &[0.0, 1.0]]),
         (&[&[2.0, 0.0], &[0.0, 0.5]], &[&[1.0, 0.0], &[0.0, 0.5]]),
         (&[&[3.0, 4.0]], &[&[0.6, 0.8]]),

@@ -183,8 +183,9 @@ impl Case<'_> {
         let (mut nets, real) = (self.trainer()?, self.input("real")?);
         let mut losses = Vec::with_capacity(3);
         for k in 0..3 {
-            let (generator, critic) = nets.update(&real, &self.draws(k)?, k as u64 + 1)?;
-            losses.push(Tensor::stack(&[generator, critic], 0)?);
+            let found = nets.gradients(&real, &self.draws(k)?)?;
+            nets.apply(&found, k as u64 + 1)?;
+            losses.push(Tensor::stack(&[found.generator_loss, found.critic_loss], 0)?);
             let stage = ["after", "", "after3"][k];
             if !stage.is_empty() {
                 checker.changes(stage, &all_to_reference(nets.store().tensors("")))?;

@@ -173,12 +173,11 @@ impl TganTrainer {
         Ok(generator_loss.backward()?.remove(leaf.as_tensor()).expect(taken))
     }
 
-    /// Losses, gradients, updates, constraint; returns the losses of the generators and the critic before the updates.
-    pub fn update(&mut self, real: &Tensor, draws: &Draws, step: u64) -> Result<(Tensor, Tensor)> {
-        let g = self.gradients(real, draws)?;
-        step_all([(&mut self.generator_params, &g.generator), (&mut self.critic_params, &g.critic)])?;
-        constrain(&self.store, &self.config.train, step)?;
-        Ok((g.generator_loss, g.critic_loss))
+    /// Updates both networks from gradients taken before, then applies the critic's constraint. `step` counts from 1.
+    pub fn apply(&mut self, gradients: &Gradients, step: u64) -> Result<()> {
+        let (generator, critic) = (&gradients.generator, &gradients.critic);
+        step_all([(&mut self.generator_params, generator), (&mut self.critic_params, critic)])?;
+        constrain(&self.store, &self.config.train, step)
     }
 
     fn one_hot(&self, classes: Option<&Tensor>) -> Result<Option<Tensor>> {
@@ -217,10 +216,10 @@ impl Trainer for TganTrainer {
         let classes = if self.config.classes > 0 { Some(batch.label(LABELS)?.clone()) } else { None };
         let n = batch.clips.dim(0)?;
         let draws = Draws::new(&self.config, n, classes, &cx.rng, self.init.dtype, &self.init.device)?;
-        let (generator, critic) = self.update(&batch.clips, &draws, cx.step)?;
-        cx.log.loss("generator", &generator);
-        cx.log.loss("critic", &critic);
-        Ok(())
+        let gradients = self.gradients(&batch.clips, &draws)?;
+        cx.log.loss("generator", &gradients.generator_loss);
+        cx.log.loss("critic", &gradients.critic_loss);
+        self.apply(&gradients, cx.step)
     }
 
     fn sampler(&self) -> Result<Box<dyn Sampler + '_>> {

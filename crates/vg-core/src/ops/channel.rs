@@ -124,32 +124,36 @@ pub(super) fn sums<T: Real, const N: usize>(
     block: &std::ops::Range<usize>,
     x: &[T],
     y: &[T],
-    term: impl Fn(usize, T, T) -> [f64; N],
+    term: impl Fn(usize, T, T) -> [f64; N] + Copy,
 ) -> Vec<[f64; N]> {
     const LANES: usize = 16;
     if view.inner < 64 {
         return short_sums(view, block, x, y, term);
     }
+    let channel = block.start;
     let mut lanes = [[0.0; LANES]; N];
     for image in 0..view.batch {
         let at = view.stretch(image, block);
         let (x, y) = (&x[at.clone()], &y[at]);
         let (xs, x_rest) = x.as_chunks::<LANES>();
         let (ys, y_rest) = y.as_chunks::<LANES>();
+        // A local copy, so that the sums can live in registers.
+        let mut local = lanes;
         for (x, y) in xs.iter().zip(ys) {
-            for l in 0..LANES {
-                let t = term(block.start, x[l], y[l]);
-                for n in 0..N {
-                    lanes[n][l] += t[n];
+            let terms: [[f64; N]; LANES] = std::array::from_fn(|l| term(channel, x[l], y[l]));
+            for n in 0..N {
+                for l in 0..LANES {
+                    local[n][l] += terms[l][n];
                 }
             }
         }
         for (l, (x, y)) in x_rest.iter().zip(y_rest).enumerate() {
-            let t = term(block.start, *x, *y);
+            let t = term(channel, *x, *y);
             for n in 0..N {
-                lanes[n][l] += t[n];
+                local[n][l] += t[n];
             }
         }
+        lanes = local;
     }
     vec![lanes.map(|l| l.iter().sum())]
 }
@@ -159,7 +163,7 @@ fn short_sums<T: Real, const N: usize>(
     block: &std::ops::Range<usize>,
     x: &[T],
     y: &[T],
-    term: impl Fn(usize, T, T) -> [f64; N],
+    term: impl Fn(usize, T, T) -> [f64; N] + Copy,
 ) -> Vec<[f64; N]> {
     let mut all = vec![[0.0; N]; block.len() * view.inner];
     for image in 0..view.batch {
@@ -179,7 +183,12 @@ fn short_sums<T: Real, const N: usize>(
 }
 
 /// One sum per channel of a term of two operands.
-fn reduce<T: Real>(dims: &[usize], x: &[T], y: &[T], term: impl Fn(T, T) -> f64 + Sync + Send) -> Vec<T> {
+fn reduce<T: Real>(
+    dims: &[usize],
+    x: &[T],
+    y: &[T],
+    term: impl Fn(T, T) -> f64 + Copy + Sync + Send,
+) -> Vec<T> {
     let view = View::of(dims);
     if view.elements() == 0 {
         return vec![T::nil(); view.channels];
@@ -210,8 +219,9 @@ pub(super) fn per_channel<T: Real>(view: View, x: &[T], f: impl Fn(usize, T) -> 
                     let to = out.ptr().add(at.start);
                     let x = &x[at];
                     for (c, channel) in block.clone().enumerate() {
-                        for j in c * view.inner..(c + 1) * view.inner {
-                            to.add(j).write(f(channel, x[j]));
+                        let start = c * view.inner;
+                        for (j, v) in x[start..start + view.inner].iter().enumerate() {
+                            to.add(start + j).write(f(channel, *v));
                         }
                     }
                 }

@@ -35,18 +35,12 @@ impl Real for f32 {
             6.372_619_3e-4,
             1.485_722_4e-5,
             5.122_297_1e-8,
-            -8.604_671_5e-11,
+            -8.604_672e-11,
             2.000_188e-13,
             -2.760_768_5e-16,
         ];
         const DENOMINATOR: [f32; 4] = [4.893_525e-3, 2.268_434_6e-3, 1.185_347_1e-4, 1.198_258_4e-6];
-        let x = if self > 7.905_311 {
-            7.905_311
-        } else if self < -7.905_311 {
-            -7.905_311
-        } else {
-            self
-        };
+        let x = self.clamp(-7.905_311, 7.905_311);
         let s = x * x;
         let p = NUMERATOR.iter().rev().fold(0.0, |sum, c| sum * s + c);
         let q = DENOMINATOR.iter().rev().fold(0.0, |sum, c| sum * s + c);

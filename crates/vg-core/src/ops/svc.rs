@@ -6,11 +6,11 @@
 //! the clipped matrix is `A - U_K diag(1 - ceiling / sqrt(lambda_K)) U_K^T A`. Only large eigenvalues are inverted, so the
 //! squaring costs no accuracy where it matters. Tall matrices are clipped from the other side.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{D, DType, Device, Tensor};
 use faer::linalg::solvers::SelfAdjointEigen;
 use faer::{Mat, Side};
 
-use super::matmul::{Matrix, matmul};
+use super::conv::{ConvParams, conv, conv_weight_grad};
 use crate::{Error, Result};
 
 /// The tensor with every singular value of its matrix `[shape[0], rest]` limited to `ceiling`.
@@ -29,27 +29,22 @@ pub fn clip_singular_values(weight: &Tensor, ceiling: f64) -> Result<Tensor> {
     }
     let Some(matrix) = Short::read(weight)? else { return Ok(weight.detach()) };
     // The Gram matrix's trace bounds its largest eigenvalue.
-    if matrix.squared_norm() <= ceiling * ceiling {
+    if matrix.squared_norm <= ceiling * ceiling {
         return Ok(weight.detach());
     }
     let eigen = matrix.eigen()?;
-    let exceeding: Vec<usize> = (0..matrix.rows).filter(|i| eigen.S()[*i] > ceiling * ceiling).collect();
+    let m = matrix.rows();
+    let exceeding: Vec<usize> = (0..m).filter(|i| eigen.S()[*i] > ceiling * ceiling).collect();
     if exceeding.is_empty() {
         return Ok(weight.detach());
     }
-    let (m, k) = (matrix.rows, exceeding.len());
-    let mut columns = Vec::with_capacity(m * k);
-    let mut scaled = Vec::with_capacity(m * k);
-    for row in 0..m {
-        for &i in &exceeding {
-            let u = eigen.U()[(row, i)];
-            columns.push(u);
-            scaled.push(u * (1.0 - ceiling / eigen.S()[i].sqrt()));
-        }
-    }
+    let k = exceeding.len();
+    let u: Vec<f64> = exceeding.iter().flat_map(|i| (0..m).map(|row| eigen.U()[(row, *i)])).collect();
+    let factors: Vec<f64> = exceeding.iter().map(|i| 1.0 - ceiling / eigen.S()[*i].sqrt()).collect();
+    let u = Tensor::from_vec(u, (k, m), &Device::Cpu)?;
+    let scaled = u.broadcast_mul(&Tensor::from_vec(factors, (k, 1), &Device::Cpu)?)?.t()?;
     // U_K^T A first: for few clipped values both products are thin.
-    let projected = matmul(Matrix::new(&columns, m, k).t(), matrix.view());
-    let correction = matmul(Matrix::new(&scaled, m, k), Matrix::new(&projected, k, matrix.columns));
+    let correction = product(&scaled, &product(&u, &matrix.a)?)?;
     matrix.minus(&correction, weight)
 }
 
@@ -63,61 +58,59 @@ pub fn clip_singular_values(weight: &Tensor, ceiling: f64) -> Result<Tensor> {
 pub fn singular_values(weight: &Tensor) -> Result<Vec<f64>> {
     let Some(matrix) = Short::read(weight)? else { return Ok(Vec::new()) };
     let eigen = matrix.eigen()?;
-    Ok((0..matrix.rows).rev().map(|i| eigen.S()[i].max(0.0).sqrt()).collect())
+    Ok((0..matrix.rows()).rev().map(|i| eigen.S()[i].max(0.0).sqrt()).collect())
+}
+
+/// `[k, m]` times `[1, m, n]`: a convolution with a kernel of one element, `[1, k, n]`.
+fn product(left: &Tensor, right: &Tensor) -> Result<Tensor> {
+    conv(right, &left.unsqueeze(D::Minus1)?, &ConvParams::default())
 }
 
 /// A matrix in f64 with its smaller side as the rows.
 struct Short {
-    data: Vec<f64>,
-    rows: usize,
-    columns: usize,
-    /// Whether `data` is the row-major tensor as it is, or is to be read as the transpose of it.
+    /// `[1, rows, columns]`.
+    a: Tensor,
+    squared_norm: f64,
+    /// Whether the tensor's matrix is the transpose.
     flipped: bool,
 }
 
 impl Short {
     /// `None` for a tensor without elements.
     fn read(weight: &Tensor) -> Result<Option<Self>> {
-        let [out, rest @ ..] = weight.dims() else {
-            return Err(Error::shape("singular value clipping", "[out, ...]", weight.dims()));
-        };
-        if rest.is_empty() {
+        if weight.rank() < 2 {
             return Err(Error::shape("singular value clipping", "two axes or more", weight.dims()));
         }
-        let (out, rest) = (*out, rest.iter().product::<usize>());
-        if out * rest == 0 {
+        if weight.elem_count() == 0 {
             return Ok(None);
         }
-        let data: Vec<f64> =
-            weight.to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
-        if let Some(i) = data.iter().position(|v| !v.is_finite()) {
+        let matrix = weight.detach().to_device(&Device::Cpu)?.to_dtype(DType::F64)?.flatten_from(1)?;
+        let values: Vec<f64> = matrix.flatten_all()?.to_vec1()?;
+        if let Some(i) = values.iter().position(|v| !v.is_finite()) {
             let problem = format!(
                 "singular value clipping: element {i} of a weight of shape {:?} is {}; the run has diverged before this step",
                 weight.dims(),
-                data[i]
+                values[i]
             );
             return Err(Error::Unsupported(problem));
         }
+        let (out, rest) = matrix.dims2()?;
         let flipped = out > rest;
-        Ok(Some(Self { data, rows: out.min(rest), columns: out.max(rest), flipped }))
+        let a = if flipped { matrix.t()?.contiguous()? } else { matrix }.unsqueeze(0)?;
+        Ok(Some(Self { a, squared_norm: values.iter().map(|v| v * v).sum(), flipped }))
     }
 
-    fn view(&self) -> Matrix<'_, f64> {
-        if self.flipped {
-            Matrix::new(&self.data, self.columns, self.rows).t()
-        } else {
-            Matrix::new(&self.data, self.rows, self.columns)
-        }
-    }
-
-    fn squared_norm(&self) -> f64 {
-        self.data.iter().map(|v| v * v).sum()
+    fn rows(&self) -> usize {
+        self.a.dims()[1]
     }
 
     /// Eigenvalues of the Gram matrix in increasing order, with their vectors.
     fn eigen(&self) -> Result<SelfAdjointEigen<f64>> {
-        let gram = matmul(self.view(), self.view().t());
-        let gram = Mat::from_fn(self.rows, self.rows, |i, j| gram[i * self.rows + j]);
+        let m = self.rows();
+        // Sums of products over all columns: what the weight's gradient is for a kernel of one element.
+        let gram = conv_weight_grad(&self.a, &self.a, &[1], &ConvParams::default())?;
+        let gram: Vec<f64> = gram.flatten_all()?.to_vec1()?;
+        let gram = Mat::from_fn(m, m, |i, j| gram[i * m + j]);
         gram.self_adjoint_eigen(Side::Lower).map_err(|e| {
             Error::Unsupported(format!(
                 "singular value clipping: the eigendecomposition did not converge ({e:?})"
@@ -126,11 +119,9 @@ impl Short {
     }
 
     /// The difference, in the layout, type and device of `like`.
-    fn minus(&self, correction: &[f64], like: &Tensor) -> Result<Tensor> {
-        let at = |i: usize| if self.flipped { i % self.rows * self.columns + i / self.rows } else { i };
-        let values: Vec<f64> = self.data.iter().enumerate().map(|(i, v)| v - correction[at(i)]).collect();
-        Ok(Tensor::from_vec(values, like.shape(), &Device::Cpu)?
-            .to_dtype(like.dtype())?
-            .to_device(like.device())?)
+    fn minus(&self, correction: &Tensor, like: &Tensor) -> Result<Tensor> {
+        let clipped = (&self.a - correction)?.squeeze(0)?;
+        let clipped = if self.flipped { clipped.t()?.contiguous()? } else { clipped };
+        Ok(clipped.reshape(like.shape())?.to_dtype(like.dtype())?.to_device(like.device())?)
     }
 }

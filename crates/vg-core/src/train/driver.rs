@@ -154,7 +154,12 @@ impl<'a> Driver<'a> {
             clips_seen: self.progress.clips_seen,
             epoch_clips: self.source.info().clips,
         };
-        self.trainer.step(&batch, &mut cx)?;
+        let made = self.trainer.step(&batch, &mut cx);
+        if made.is_err() {
+            // A step that fails on broken numbers is better explained by its losses.
+            check_finite(&log.read()?, step)?;
+        }
+        made?;
         self.progress = Progress { step, clips_seen: self.progress.clips_seen + spec.clips as u64 };
         let scalars = if self.reads_losses(schedule) { log.read()? } else { Vec::<Scalar>::new() };
         let step_secs = started.elapsed().as_secs_f64();

@@ -201,6 +201,38 @@ fn find_slots(gather: &Gather, segment: &Segment, slots: &mut Vec<Slot>) {
     }
 }
 
+/// Every `step`-th element of `from`, which has `step` times the length of `out`.
+#[inline(always)]
+fn copy_stretch<T: Real, const STEP: usize>(from: &[T], step: usize, out: &mut [T]) {
+    debug_assert_eq!(from.len(), out.len() * step);
+    match STEP {
+        1 => {
+            for (o, v) in out.iter_mut().zip(from) {
+                *o = *v;
+            }
+        }
+        2 if size_of::<T>() == 4 => {
+            // Pairs as one integer each, of which the first half is kept: compilers turn that into vector instructions, and a
+            // loop over every second element not.
+            let (from, out) = (from.as_ptr().cast::<[u32; 2]>(), out);
+            for (j, o) in out.iter_mut().enumerate() {
+                // SAFETY: `from` has two elements of 4 bytes for each of `out`, and T is f32, for which all bits are valid.
+                unsafe {
+                    let pair = from.add(j).cast::<u64>().read_unaligned();
+                    let first =
+                        if cfg!(target_endian = "little") { pair as u32 } else { (pair >> 32) as u32 };
+                    std::ptr::from_mut(o).cast::<u32>().write(first);
+                }
+            }
+        }
+        _ => {
+            for (o, v) in out.iter_mut().zip(from.iter().step_by(step)) {
+                *o = *v;
+            }
+        }
+    }
+}
+
 /// Copies one segment of every row. `LEN` and `STEP` are the segment's length and the gather's last step where they are
 /// worth a loop of their own, else 0.
 #[inline(always)]
@@ -216,31 +248,24 @@ fn copy_rows<T: Real, const LEN: usize, const STEP: usize>(
     let step = if STEP == 0 { source.gather.step[2] } else { STEP };
     let volume: usize = source.gather.input.iter().product();
     let (mut channel, mut tap) = (rows.start / slots.len(), rows.start % slots.len());
-    let last = (rows.len().max(1) - 1) * width + len;
-    assert!(last <= dst.len());
     for row in 0..rows.len() {
         let slot = slots[tap];
-        let base = segment.image * source.image_stride + channel * volume;
+        let start = (segment.image * source.image_stride + channel * volume) as isize + slot.start;
         let out = &mut dst[row * width..][..len];
-        if slot.from == 0 && slot.to == len {
-            let start = (base as isize + slot.start) as usize;
-            let from = &source.data[start..start + (len - 1) * step + 1];
-            if STEP == 1 {
-                for j in 0..len {
-                    out[j] = from[j];
-                }
-            } else {
-                for j in 0..len {
-                    // SAFETY: j < len, and `from` holds (len - 1) * step + 1 elements.
-                    unsafe { *out.get_unchecked_mut(j) = *from.get_unchecked(j * step) };
-                }
-            }
+        let span = start.max(0) as usize..start.max(0) as usize + len * step;
+        if slot.from == slot.to {
+            out.fill(T::nil());
+        } else if start >= 0 && span.end <= source.data.len() {
+            // Neighbours of the row are read too where the segment hangs over its ends, and then overwritten with zeros.
+            copy_stretch::<T, STEP>(&source.data[span], step, out);
+            out[..slot.from].iter_mut().for_each(|o| *o = T::nil());
+            out[slot.to..].iter_mut().for_each(|o| *o = T::nil());
         } else {
-            out[..slot.from].fill(T::nil());
+            // At the very ends of the tensor there are no neighbours to read.
+            out.fill(T::nil());
             for (j, o) in out.iter_mut().enumerate().take(slot.to).skip(slot.from) {
-                *o = source.data[(base as isize + slot.start + (j * step) as isize) as usize];
+                *o = source.data[(start + (j * step) as isize) as usize];
             }
-            out[slot.to..].fill(T::nil());
         }
         tap += 1;
         if tap == slots.len() {
