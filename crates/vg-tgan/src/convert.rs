@@ -62,7 +62,8 @@ pub fn from_npz(path: &Path, network: &str) -> Result<BTreeMap<String, Tensor>> 
     let file = NpzTensors::new(path).map_err(damaged)?;
     let mut tensors = BTreeMap::new();
     let keys: Vec<String> = file.names().into_iter().cloned().collect();
-    for key in keys.iter().filter(|k| !k.ends_with("/N") && !(network == "vdis" && k.starts_with("bn0/"))) {
+    let unused = |key: &String| key.ends_with("/N") || (network == "vdis" && key.starts_with("bn0/"));
+    for key in keys.iter().filter(|k| !unused(k)) {
         let name = chainer_name(key).ok_or_else(|| Error::format(path, format!("unexpected entry {key}")))?;
         let tensor = file.get(key).map_err(damaged)?;
         let tensor = tensor.ok_or_else(|| Error::format(path, format!("{key} cannot be read")))?;
