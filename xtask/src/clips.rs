@@ -23,7 +23,7 @@ pub fn write(path: &Path, clips: &Clips, scale: Option<usize>) -> Result<()> {
     write_frames(path, frames, scale)
 }
 
-/// [`write`] for clips that are decoded already.
+/// [`write()`] for clips that are decoded already.
 pub fn write_frames(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
     let height = frames.first().map_or(COMFORTABLE, |f| f.height.max(1));
     let scale = scale.unwrap_or_else(|| (COMFORTABLE / height).max(1));
