@@ -9,7 +9,8 @@ use vg_tgan::Tgan;
 
 fn main() -> Result<()> {
     let folder = std::env::args().nth(1);
-    let folder = folder.ok_or_else(|| Error::Data("give a folder of config.json and model.safetensors".into()))?;
+    let folder =
+        folder.ok_or_else(|| Error::Data("give a folder of config.json and model.safetensors".into()))?;
     let weights = Weights::open(folder)?;
     let sampler = Tgan::sampler(&config_of::<Tgan>(&weights)?, &weights, &Init::cpu(0))?;
     let clips = sampler.sample(&SampleRequest::seeds(0..4))?.tensor;
