@@ -9,14 +9,16 @@
 //! | [`conv_transpose`], [`conv_transpose_fused`] | `conv_transpose1d`, ..., `conv_transpose3d` |
 //! | [`conv_weight_grad`] | `torch.nn.grad.conv2d_weight` and its siblings |
 
-mod gather;
+mod apply;
 mod geometry;
 mod op;
+mod plan;
 #[cfg(any(test, feature = "testing"))]
 pub mod reference;
-mod spread;
-mod tiles;
+mod region;
+mod strips;
 mod weight_grad;
+mod weights;
 
 use candle_core::{DType, Tensor};
 

@@ -6,7 +6,7 @@ use super::super::Activation;
 use super::super::channel::channel_sum;
 use super::super::real::{Real, by_dtype, slice};
 use super::geometry::Geometry;
-use super::{spread, weight_grad};
+use super::{apply, weight_grad};
 
 /// `input, weight (, bias) -> output`.
 #[derive(Clone, Copy)]
@@ -34,8 +34,8 @@ impl Forward {
     }
 
     fn run<T: Real>(&self, input: &[T], weight: &[T], bias: Option<&[T]>) -> (CpuStorage, Shape) {
-        let finish = spread::Finish { bias, activation: self.activation };
-        let out = spread::forward(&self.geometry, input, weight, finish);
+        let finish = apply::Finish { bias, activation: self.activation };
+        let out = apply::forward(&self.geometry, input, weight, finish);
         (T::to_cpu_storage_owned(out), self.geometry.output_shape().into())
     }
 
@@ -58,8 +58,8 @@ impl Backward {
     }
 
     fn run<T: Real>(&self, input: &[T], weight: &[T], bias: Option<&[T]>) -> (CpuStorage, Shape) {
-        let finish = spread::Finish { bias, activation: self.activation };
-        let out = spread::backward(&self.geometry, input, weight, finish);
+        let finish = apply::Finish { bias, activation: self.activation };
+        let out = apply::backward(&self.geometry, input, weight, finish);
         (T::to_cpu_storage_owned(out), self.geometry.input_shape().into())
     }
 

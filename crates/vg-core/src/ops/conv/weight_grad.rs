@@ -1,199 +1,245 @@
-//! Gradient of the weight on the CPU: a matrix product over all positions of all images.
+//! Gradient of the weight on the CPU: sums over all positions of all images.
+//!
+//! The same kernel as for the convolution, with positions and taps in each other's places: the rows are the (channel, tap) pairs, the
+//! inner dimension runs over the positions, and the packed operand is the output gradient, transposed to `[position][channel]`.
 
 use std::ops::Range;
 
-use super::super::kernel::{DEPTH, MAX_WIDTH};
+use super::super::kernel::Product;
+use super::super::kernel::transpose::transpose;
 use super::super::real::Real;
 use super::super::threads::{Shared, filled, for_each, with_scratch};
-use super::gather::{Gather, Source, pack};
 use super::geometry::Geometry;
+use super::plan::{Plan, element, inner_taps, offset};
+use super::region::{Block, Region, Source, Window};
 
 /// `[C_out, C_in / groups, *kernel]` from `[B, C_in, *input]` and `[B, C_out, *output]`.
 pub(super) fn weight_grad<T: Real>(g: &Geometry, input: &[T], grad: &[T]) -> Vec<T> {
-    let plan = Plan::new::<T>(&g.flattened());
-    let n = plan.groups * plan.elements();
-    if plan.positions == 0 || n == 0 {
+    let plan = Plan::forward(&g.flattened());
+    let n = plan.groups * plan.weight.group;
+    let positions = plan.batch * plan.counts.iter().product::<usize>();
+    if positions == 0 || n == 0 {
         return vec![T::nil(); n];
     }
-    // SAFETY: the tasks partition groups, rows, columns and splits, and a split's part covers the whole weight.
+    let cut = Cut::new::<T>(&plan);
+    // SAFETY: the tasks partition groups, channels, panels and splits, and a split's part covers the whole weight.
     let parts = unsafe {
-        filled(plan.splits * n, |out| {
-            for_each(plan.tasks.len(), |i| plan.run_task(&plan.tasks[i], input, grad, out));
+        filled(cut.splits * n, |out| {
+            for_each(cut.tasks(&plan), |i| Task::new(&plan, &cut, i).run(input, grad, out));
         })
     };
-    if plan.splits == 1 { parts } else { add_parts(&parts, n) }
+    if cut.splits == 1 { parts } else { add_parts(&parts, n) }
 }
 
-/// Which operand gives the rows of the product (the kernel's A), the other one giving the columns.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rows {
-    Patches,
-    Gradient,
-}
-
-struct Plan {
-    groups: usize,
-    /// Channels per group.
-    c_in: usize,
-    c_out: usize,
-    input_image: usize,
-    grad_image: usize,
-    patches: Gather,
-    gradient: Gather,
-    /// Columns of the patch matrix: batch times output positions.
-    positions: usize,
-    rows: Rows,
-    /// Partial sums, each over a fixed range of positions.
-    splits: usize,
-    tasks: Vec<Task>,
-}
-
-struct Task {
-    group: usize,
-    rows: Range<usize>,
-    columns: Range<usize>,
-    split: usize,
-    positions: Range<usize>,
-}
-
-/// Elements of a task's two operands and its sums that stay in the second-level cache.
-const TILE_ELEMENTS: usize = 192 * 1024;
-/// Most columns of a task.
-const TILE_COLUMNS: usize = 256;
+/// Elements of a task's sums, of the piece of the input and of the transposed gradient, that share the second-level cache.
+const SUMS: usize = 96 * 1024;
+const REGION: usize = 64 * 1024;
+const GRADIENT: usize = 48 * 1024;
+const MOST_POSITIONS: usize = 1024;
 /// Tasks wanted where the shape allows.
 const TASKS: usize = 16;
 
-impl Plan {
-    fn new<T: Real>(g: &Geometry) -> Self {
-        let out_volume: usize = g.output.iter().product();
-        let offsets = std::array::from_fn(|a| {
-            (0..g.kernel[a]).map(|k| (k * g.dilation[a]) as isize - g.padding[a] as isize).collect()
-        });
-        let mut plan = Self {
-            groups: g.groups,
-            c_in: g.c_in / g.groups,
-            c_out: g.c_out / g.groups,
-            input_image: g.c_in * g.input.iter().product::<usize>(),
-            grad_image: g.c_out * out_volume,
-            patches: Gather { input: g.input, counts: g.output, step: g.stride, offsets },
-            gradient: Gather::identity(out_volume),
-            positions: g.batch * out_volume,
-            rows: Rows::Patches,
-            splits: 1,
-            tasks: Vec::new(),
-        };
-        let inner = plan.c_in * plan.patches.taps();
-        if plan.c_out < T::kernel().width && inner > plan.c_out {
-            plan.rows = Rows::Gradient;
-        }
-        plan.cut(inner);
-        plan
+/// How the work is divided.
+struct Cut {
+    vectors: usize,
+    panels: usize,
+    panels_at_once: usize,
+    channels_at_once: usize,
+    window: Window,
+    blocks: Vec<Block>,
+    /// Partial sums, each over a fixed range of blocks.
+    splits: usize,
+}
+
+impl Cut {
+    fn new<T: Real>(plan: &Plan) -> Self {
+        let (vectors, panels) = T::kernel().panels(plan.rows);
+        let width = vectors * T::kernel().lanes;
+        let volume = plan.phases[0].volume();
+        let panels_at_once = (SUMS / (width * volume.max(64))).clamp(1, panels.min(2));
+        let positions = (GRADIENT / (width * panels_at_once)).clamp(1, MOST_POSITIONS);
+        let window = plan.window();
+        let blocks = Block::cut(plan.batch, plan.counts, positions);
+        let largest = blocks.iter().map(|b| Region::new(&window, b).channel_stride).max().unwrap_or(1);
+        let fitting =
+            (REGION / largest).min(SUMS / (width * panels_at_once * volume)).clamp(1, plan.channels);
+        let channels_at_once = plan.channels.div_ceil(plan.channels.div_ceil(fitting));
+        let areas = plan.groups * panels.div_ceil(panels_at_once) * plan.channels.div_ceil(channels_at_once);
+        let splits = TASKS.div_ceil(areas).clamp(1, blocks.len());
+        Self { vectors, panels, panels_at_once, channels_at_once, window, blocks, splits }
     }
 
-    fn elements(&self) -> usize {
-        self.c_out * self.c_in * self.patches.taps()
+    fn tasks(&self, plan: &Plan) -> usize {
+        self.splits * plan.groups * self.panel_groups() * plan.channels.div_ceil(self.channels_at_once)
     }
 
-    fn cut(&mut self, inner: usize) {
-        let (rows, columns) = match self.rows {
-            Rows::Patches => (inner, self.c_out),
-            Rows::Gradient => (self.c_out, inner),
-        };
-        let width = columns.clamp(1, TILE_COLUMNS);
-        let height = rows.clamp(1, (TILE_ELEMENTS.saturating_sub(DEPTH * width) / (DEPTH + width)).max(12));
-        let areas = rows.div_ceil(height) * columns.div_ceil(width) * self.groups;
-        let blocks = self.positions.div_ceil(DEPTH);
-        self.splits = TASKS.div_ceil(areas.max(1)).clamp(1, blocks.max(1));
-        for split in 0..self.splits {
-            let positions = split * blocks / self.splits * DEPTH
-                ..((split + 1) * blocks / self.splits * DEPTH).min(self.positions);
-            for group in 0..self.groups {
-                for r in (0..rows).step_by(height) {
-                    for c in (0..columns).step_by(width) {
-                        self.tasks.push(Task {
-                            group,
-                            rows: r..(r + height).min(rows),
-                            columns: c..(c + width).min(columns),
-                            split,
-                            positions: positions.clone(),
-                        });
-                    }
-                }
-            }
-        }
-    }
-
-    fn run_task<T: Real>(&self, task: &Task, input: &[T], grad: &[T], out: Shared<T>) {
-        let kernel = T::kernel();
-        let (height, panels) = (task.rows.len(), task.columns.len().div_ceil(kernel.width));
-        let patches = Source {
-            data: &input[task.group * self.c_in * self.patches.input.iter().product::<usize>()..],
-            image_stride: self.input_image,
-            gather: &self.patches,
-        };
-        let gradient = Source {
-            data: &grad[task.group * self.c_out * self.gradient.input[2]..],
-            image_stride: self.grad_image,
-            gather: &self.gradient,
-        };
-        let (a_source, b_source) = match self.rows {
-            Rows::Patches => (patches, gradient),
-            Rows::Gradient => (gradient, patches),
-        };
-        let panel = DEPTH * kernel.width;
-        let sizes = [height * DEPTH, panels * panel, MAX_WIDTH * DEPTH, panels * kernel.width * height];
-        with_scratch::<T, _>(sizes.iter().sum(), |scratch| {
-            let (a, rest) = scratch.split_at_mut(sizes[0]);
-            let (b, rest) = rest.split_at_mut(sizes[1]);
-            let (lines, sums) = rest.split_at_mut(sizes[2]);
-            for first in task.positions.clone().step_by(DEPTH) {
-                let span = first..(first + DEPTH).min(task.positions.end);
-                pack(kernel.simd, a_source, task.rows.clone(), span.clone(), DEPTH, sizes[0], a);
-                for p in 0..panels {
-                    let start = task.columns.start + p * kernel.width;
-                    let columns = start..(start + kernel.width).min(task.columns.end);
-                    pack(kernel.simd, b_source, columns.clone(), span.clone(), DEPTH, sizes[2], lines);
-                    let to = &mut b[p * span.len() * kernel.width..][..span.len() * kernel.width];
-                    transpose(lines, columns.len(), to, kernel.width);
-                }
-                let again = first > task.positions.start;
-                super::tiles::multiply(kernel, height, span.len(), a, b, sums, again);
-            }
-            self.write(task, sums, out);
-        });
-    }
-
-    /// Writes the tiles `[panel][row][width]` into this split's part.
-    fn write<T: Real>(&self, task: &Task, sums: &[T], out: Shared<T>) {
-        let width = T::kernel().width;
-        let inner = self.c_in * self.patches.taps();
-        let base = (task.split * self.groups + task.group) * self.elements();
-        let (row_step, column_step) = match self.rows {
-            Rows::Patches => (1, inner),
-            Rows::Gradient => (inner, 1),
-        };
-        for (j, column) in task.columns.clone().enumerate() {
-            for (i, row) in task.rows.clone().enumerate() {
-                let value = sums[(j / width * task.rows.len() + i) * width + j % width];
-                // SAFETY: row and column lie in the weight of this group, and no other task of this split writes them.
-                unsafe { out.ptr().add(base + row * row_step + column * column_step).write(value) };
-            }
-        }
+    fn panel_groups(&self) -> usize {
+        self.panels.div_ceil(self.panels_at_once)
     }
 }
 
-/// Turns `n` lines of [`DEPTH`] elements into rows of `width` elements, one for each element of the lines, filled with zeros.
-fn transpose<T: Real>(lines: &[T], n: usize, to: &mut [T], width: usize) {
-    /// Rows written at a time, so that they stay in the first-level cache.
-    const ROWS: usize = 16;
-    for (block, rows) in to.chunks_mut(ROWS * width).enumerate() {
-        for (j, line) in lines.chunks_exact(DEPTH).take(n).enumerate() {
-            for (row, v) in rows.chunks_exact_mut(width).zip(&line[block * ROWS..]) {
-                row[j] = *v;
+/// A piece of the weight: some panels of output channels and some input channels, from a range of blocks.
+struct Task<'a> {
+    plan: &'a Plan,
+    cut: &'a Cut,
+    group: usize,
+    panels: Range<usize>,
+    channels: Range<usize>,
+    split: usize,
+    /// For each tap of the outer axis, offsets of the others.
+    taps: Vec<Vec<[isize; 3]>>,
+}
+
+impl<'a> Task<'a> {
+    fn new(plan: &'a Plan, cut: &'a Cut, index: usize) -> Self {
+        let pieces = plan.channels.div_ceil(cut.channels_at_once);
+        let (rest, piece) = (index / pieces, index % pieces);
+        let (rest, panel) = (rest / cut.panel_groups(), rest % cut.panel_groups());
+        let (split, group) = (rest / plan.groups, rest % plan.groups);
+        let (channel, panel) = (piece * cut.channels_at_once, panel * cut.panels_at_once);
+        let (taps, outer) = (&plan.phases[0].taps, plan.outer_axis());
+        Self {
+            plan,
+            cut,
+            group,
+            panels: panel..(panel + cut.panels_at_once).min(cut.panels),
+            channels: channel..(channel + cut.channels_at_once).min(plan.channels),
+            split,
+            taps: taps[outer].iter().map(|tap| inner_taps(taps, outer, *tap, offset)).collect(),
+        }
+    }
+
+    fn blocks(&self) -> &'a [Block] {
+        let (n, splits) = (self.cut.blocks.len(), self.cut.splits);
+        &self.cut.blocks[self.split * n / splits..(self.split + 1) * n / splits]
+    }
+
+    /// Rows of the sums per tap of the outer axis: (channel, other taps).
+    fn rows_per_tap(&self) -> usize {
+        self.channels.len() * self.taps[0].len()
+    }
+
+    fn run<T: Real>(&self, input: &[T], grad: &[T], out: Shared<T>) {
+        let (kernel, plan) = (T::kernel(), self.plan);
+        let width = self.cut.vectors * kernel.lanes;
+        let volume: usize = plan.from.iter().product();
+        let source = Source {
+            data: &input[self.group * plan.channels * volume..],
+            image_stride: plan.groups * plan.channels * volume,
+        };
+        let regions: Vec<Region> = self.blocks().iter().map(|b| Region::new(&self.cut.window, b)).collect();
+        let largest = regions.iter().map(|r| r.channel_stride).max().unwrap_or(0);
+        let positions = self.blocks().iter().map(Block::len).max().unwrap_or(0);
+        let sums = self.taps.len() * self.rows_per_tap() * width;
+        let sizes = [self.channels.len() * largest, positions * width, sums * self.panels.len()];
+        with_scratch::<T, _>(sizes.iter().sum(), |scratch| {
+            let (piece, rest) = scratch.split_at_mut(sizes[0]);
+            let (columns, all) = rest.split_at_mut(sizes[1]);
+            // Taps that lie in the padding for some blocks add nothing there, so the sums cannot start with the first block.
+            all.fill(T::nil());
+            for (block, region) in self.blocks().iter().zip(&regions) {
+                region.pack(kernel.simd, source, self.channels.clone(), piece);
+                let steps = region.positions(block);
+                let taps = self.taps_that_meet(region, block);
+                let rows = self.rows(region, &taps);
+                for (panel, sums) in self.panels.clone().zip(all.chunks_exact_mut(sums)) {
+                    self.pack_gradient(grad, block, panel, width, columns);
+                    let product = Product {
+                        a: &piece[..self.channels.len() * region.channel_stride],
+                        rows: &rows,
+                        steps: &steps,
+                        b: columns,
+                        vectors: self.cut.vectors,
+                        c_stride: width,
+                        accumulate: true,
+                    };
+                    kernel.multiply(&product, &mut sums[taps.start * self.rows_per_tap() * width..]);
+                }
+            }
+            for (panel, sums) in self.panels.clone().zip(all.chunks_exact(sums)) {
+                self.write(panel, sums, width, out);
+            }
+        });
+    }
+
+    fn taps_that_meet(&self, region: &Region, block: &Block) -> Range<usize> {
+        super::apply::taps_that_meet(self.plan.outer_axis(), region, block, &self.plan.phases[0])
+    }
+
+    /// Offsets of the rows of `taps` of the outer axis.
+    fn rows(&self, region: &Region, taps: &Range<usize>) -> Vec<u32> {
+        let mut rows = Vec::with_capacity(taps.len() * self.rows_per_tap());
+        for inner in &self.taps[taps.clone()] {
+            for channel in 0..self.channels.len() {
+                let start = channel * region.channel_stride;
+                rows.extend(inner.iter().map(|tap| (start + region.tap(*tap)) as u32));
             }
         }
-        if n < width {
-            rows.chunks_exact_mut(width).for_each(|row| row[n..].fill(T::nil()));
+        rows
+    }
+
+    /// The gradient of a panel's channels at a block's positions, as `[position][width]`.
+    fn pack_gradient<T: Real>(
+        &self,
+        grad: &[T],
+        block: &Block,
+        panel: usize,
+        width: usize,
+        columns: &mut [T],
+    ) {
+        let plan = self.plan;
+        let volume: usize = plan.to.iter().product();
+        let channels = panel * width..((panel + 1) * width).min(plan.rows);
+        if channels.len() < width {
+            columns.fill(T::nil());
+        }
+        for run in super::apply::runs(plan, block) {
+            let channel = (run.image * plan.groups + self.group) * plan.rows + channels.start;
+            let from = &grad[channel * volume + run.to..];
+            assert!(from.len() >= (channels.len() - 1) * volume + run.len);
+            let to = &mut columns[run.from * width..(run.from + run.len) * width];
+            // SAFETY: the channels of the run lie in the gradient, as just checked, and its positions in the columns.
+            unsafe {
+                transpose(
+                    T::kernel().simd,
+                    from.as_ptr(),
+                    volume,
+                    to.as_mut_ptr(),
+                    width,
+                    channels.len(),
+                    run.len,
+                );
+            }
+        }
+    }
+
+    /// Writes the sums `[row][width]` of a panel into this split's part.
+    fn write<T: Real>(&self, panel: usize, sums: &[T], width: usize, out: Shared<T>) {
+        let plan = self.plan;
+        let (outer, taps) = (plan.outer_axis(), &plan.phases[0].taps);
+        let outputs = panel * width..((panel + 1) * width).min(plan.rows);
+        let base = (self.split * plan.groups + self.group) * plan.weight.group;
+        let mut row = 0;
+        for tap in &taps[outer] {
+            let elements = inner_taps(taps, outer, *tap, |taps| element(plan.kernel, taps));
+            for channel in self.channels.clone() {
+                // The inner taps are consecutive elements, because the outer axis is the first with several taps.
+                let to = base + outputs.start * plan.weight.row + channel * plan.weight.channel + elements[0];
+                let from = &sums[row * width..(row + elements.len()) * width];
+                // SAFETY: the elements lie in the weights of this group's channels; no other task of this split writes them.
+                unsafe {
+                    transpose(
+                        T::kernel().simd,
+                        from.as_ptr(),
+                        width,
+                        out.ptr().add(to),
+                        plan.weight.row,
+                        elements.len(),
+                        outputs.len(),
+                    );
+                }
+                row += elements.len();
+            }
         }
     }
 }

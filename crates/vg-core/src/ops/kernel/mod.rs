@@ -1,43 +1,198 @@
-//! The register-blocked matrix kernel under all convolutions.
+//! The register-blocked matrix kernels under all convolutions.
 //!
-//! One call adds `A B` to a small tile of C, where A holds up to [`Kernel::rows`] rows, stored row by row with [`DEPTH`] elements
-//! between rows, and B holds `depth` rows of [`Kernel::width`] elements, packed. Edges are padded by the packers, so the kernel
-//! has no edge cases.
+//! Nothing is rearranged into patches. One operand is read where it lies, through offsets: its element `(row r, inner index k)` is
+//! `a[rows[r] + steps[k]]`, which describes the patches of any convolution in a padded block of its input. There are two kernels:
+//!
+//! | kernel | vectors run along | for |
+//! |---|---|---|
+//! | [`Tile`] | columns of a packed B (output channels), A is broadcast | almost all layers |
+//! | [`Strip`] | consecutive elements of A (positions), B is broadcast | layers with few output channels |
 
 mod portable;
+pub(crate) mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 use std::sync::OnceLock;
 
-/// Length of the pieces into which the inner dimension is cut; also the row stride of packed A.
-pub(crate) const DEPTH: usize = 256;
+use super::real::Real;
 
-/// Upper bound of [`Kernel::width`] over all machines.
-pub(crate) const MAX_WIDTH: usize = 32;
+/// Operands of one call of a [`Tile`] of `R` rows and `V` vectors.
+pub(crate) struct TileArgs<T> {
+    pub a: *const T,
+    /// `R` offsets into A.
+    pub rows: *const u32,
+    /// `depth` further offsets into A.
+    pub steps: *const u32,
+    pub depth: usize,
+    /// `depth` rows of `V` vectors.
+    pub b: *const T,
+    /// `R` rows of `V` vectors, `c_stride` elements apart.
+    pub c: *mut T,
+    pub c_stride: usize,
+    /// Whether to add to C or overwrite it.
+    pub accumulate: bool,
+}
 
-/// `C (+)= A B` for a tile of fixed height.
-///
-/// `depth <= DEPTH` columns of A; `c` is a dense tile of `rows x width`; `accumulate` says whether to add to it or overwrite it.
+/// `C[r] (+)= sum over k of A[rows[r] + steps[k]] B[k]`.
 ///
 /// # Safety
-/// `a` is valid for reads of `(rows - 1) * DEPTH + depth` elements, `b` for `depth * width` and `c` for reads and writes of
-/// `rows * width`; the CPU has the features that the kernel was compiled for.
-pub(crate) type Tile<T> = unsafe fn(depth: usize, a: *const T, b: *const T, c: *mut T, accumulate: bool);
+/// All elements named by the fields of [`TileArgs`] can be read, those of C also written; the CPU has the kernel's features.
+pub(crate) type Tile<T> = unsafe fn(&TileArgs<T>);
+
+/// Operands of one call of a [`Strip`] of `O` outputs and `P` vectors of positions.
+pub(crate) struct StripArgs<T> {
+    pub a: *const T,
+    /// `depth` offsets into A.
+    pub steps: *const u32,
+    pub depth: usize,
+    /// `depth` rows of weights, of which the first `O` of each are read.
+    pub b: *const T,
+    /// Elements between the rows of B.
+    pub b_stride: usize,
+    /// `O` rows of `P` vectors, `c_stride` elements apart.
+    pub c: *mut T,
+    pub c_stride: usize,
+    /// Whether to add to C or overwrite it.
+    pub accumulate: bool,
+}
+
+/// `C[o][p] (+)= sum over k of A[steps[k] + p] B[k][o]`.
+///
+/// # Safety
+/// As for [`Tile`].
+pub(crate) type Strip<T> = unsafe fn(&StripArgs<T>);
 
 /// The kernels of one instruction set.
 pub(crate) struct Kernel<T> {
-    /// Most rows of a tile.
-    pub rows: usize,
-    /// Columns of a tile, a multiple of the vector length.
-    pub width: usize,
-    /// Kernels for 1, 2, ... `rows` rows.
-    pub tiles: Vec<Tile<T>>,
-    /// What the copying loops around the kernel may use.
+    /// Elements of a vector.
+    pub lanes: usize,
+    /// `tiles[v - 1][r - 1]` has `v` vectors and `r` rows.
+    pub tiles: Vec<Vec<Tile<T>>>,
+    /// `strips[o - 1]` has `o` outputs and the number of vectors beside it.
+    pub strips: Vec<(usize, Strip<T>)>,
+    /// What the loops around the kernels may use.
     pub simd: Simd,
 }
 
-/// Instruction sets for which the packing loops are compiled.
+impl<T> Kernel<T> {
+    /// Vectors per panel and panels for `columns` columns: as few panels as possible, of equal width.
+    pub(crate) fn panels(&self, columns: usize) -> (usize, usize) {
+        let vectors = columns.div_ceil(self.lanes).max(1);
+        let panels = vectors.div_ceil(self.tiles.len());
+        (vectors.div_ceil(panels), panels)
+    }
+}
+
+/// Bytes of B that stay in the first-level cache while all rows pass over them.
+const B_BYTES: usize = 24 * 1024;
+
+/// One product for [`Kernel::multiply`].
+pub(crate) struct Product<'a, T> {
+    pub a: &'a [T],
+    pub rows: &'a [u32],
+    pub steps: &'a [u32],
+    /// `steps.len()` rows of `vectors` vectors.
+    pub b: &'a [T],
+    pub vectors: usize,
+    /// Elements between rows of C.
+    pub c_stride: usize,
+    pub accumulate: bool,
+}
+
+/// One product for [`Kernel::strips`].
+#[derive(Clone, Copy)]
+pub(crate) struct Strips<'a, T> {
+    pub a: &'a [T],
+    pub steps: &'a [u32],
+    /// `steps.len()` rows of `outputs` weights.
+    pub b: &'a [T],
+    pub outputs: usize,
+    /// Positions wanted.
+    pub length: usize,
+    /// Elements between the rows of C.
+    pub c_stride: usize,
+    pub accumulate: bool,
+}
+
+impl<T: Real> Kernel<T> {
+    /// Adds a product to the rows of `c`, or overwrites them.
+    ///
+    /// # Panics
+    /// When an offset leads out of `a`, or `b` or `c` is too short.
+    pub(crate) fn multiply(&self, p: &Product<'_, T>, c: &mut [T]) {
+        let width = p.vectors * self.lanes;
+        let (Some(row), Some(step)) = (p.rows.iter().max(), p.steps.iter().max()) else { return };
+        assert!((*row as usize + *step as usize) < p.a.len(), "offsets lead out of the operand");
+        assert!(p.b.len() >= p.steps.len() * width, "too few rows of B");
+        assert!(c.len() >= (p.rows.len() - 1) * p.c_stride + width, "too few rows of C");
+        let tiles = &self.tiles[p.vectors - 1];
+        let blocks = p.rows.len().div_ceil(tiles.len());
+        let depth = B_BYTES / (width * size_of::<T>());
+        for (k, steps) in p.steps.chunks(depth).enumerate() {
+            for block in 0..blocks {
+                // Blocks of nearly equal height: none is left with a row or two that would starve the kernel.
+                let (from, to) = (block * p.rows.len() / blocks, (block + 1) * p.rows.len() / blocks);
+                // SAFETY: the sums of offsets stay below the length of A, and the last rows of B and C lie inside, as checked
+                // above; the kernel was chosen for this CPU.
+                unsafe {
+                    tiles[to - from - 1](&TileArgs {
+                        a: p.a.as_ptr(),
+                        rows: p.rows.as_ptr().add(from),
+                        steps: steps.as_ptr(),
+                        depth: steps.len(),
+                        b: p.b.as_ptr().add(k * depth * width),
+                        c: c.as_mut_ptr().add(from * p.c_stride),
+                        c_stride: p.c_stride,
+                        accumulate: p.accumulate || k > 0,
+                    });
+                }
+            }
+        }
+    }
+
+    /// For each output `o` and the positions `at` in `0..length`, rounded up to whole strips:
+    /// `c[o * c_stride + at] (+)= sum over k of a[steps[k] + at] b[k * outputs + o]`.
+    ///
+    /// # Panics
+    /// When an offset leads out of `a`, or `b` or `c` is too short; see [`Kernel::strip_slack`].
+    pub(crate) fn strips(&self, p: &Strips<'_, T>, c: &mut [T]) {
+        let Strips { a, steps, b, outputs, length, c_stride, accumulate } = *p;
+        let Some(step) = steps.iter().max() else { return };
+        let padded = length + self.strip_slack();
+        assert!(*step as usize + padded <= a.len(), "offsets lead out of the operand");
+        assert!(b.len() >= steps.len() * outputs, "too few rows of B");
+        assert!(padded <= c_stride && c.len() >= outputs * c_stride, "too few rows of C");
+        let groups = outputs.div_ceil(self.strips.len());
+        for group in 0..groups {
+            let (from, to) = (group * outputs / groups, (group + 1) * outputs / groups);
+            let (vectors, strip) = self.strips[to - from - 1];
+            for at in (0..length).step_by(vectors * self.lanes) {
+                // SAFETY: `at` and a strip of vectors end before `padded`, so that by the checks above all reads lie in A and B
+                // and all writes in C; the kernel was chosen for this CPU.
+                unsafe {
+                    strip(&StripArgs {
+                        a: a.as_ptr().add(at),
+                        steps: steps.as_ptr(),
+                        depth: steps.len(),
+                        b: b.as_ptr().add(from),
+                        b_stride: outputs,
+                        c: c.as_mut_ptr().add(from * c_stride + at),
+                        c_stride,
+                        accumulate,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Elements that a strip may touch behind the positions asked for.
+    pub(crate) fn strip_slack(&self) -> usize {
+        self.strips.iter().map(|(vectors, _)| vectors).max().map_or(0, |v| v * self.lanes)
+    }
+}
+
+/// Instruction sets for which the loops around the kernels are compiled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Simd {
     /// What the compilation target guarantees.
@@ -51,7 +206,8 @@ pub(crate) enum Simd {
 }
 
 impl Simd {
-    fn detect() -> Self {
+    /// The best of this CPU.
+    pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
         {
             let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
@@ -70,6 +226,39 @@ impl Simd {
         Self::Baseline
     }
 }
+
+/// Compiles a function once for each instruction set and calls the one for this CPU:
+/// `vectorised!(fn name<T: Real>(a: A, b: B) = body);` makes `name::<T>(simd, a, b)` from the `#[inline(always)]` function `body`.
+macro_rules! vectorised {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident<$t:ident: Real>($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
+        $(#[$doc])*
+        #[allow(clippy::too_many_arguments)]
+        $vis fn $name<$t: $crate::ops::real::Real>(simd: $crate::ops::kernel::Simd, $($arg: $ty),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx2<$t: $crate::ops::real::Real>($($arg: $ty),*) {
+                $body($($arg),*);
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+            #[allow(clippy::too_many_arguments)]
+            fn avx512<$t: $crate::ops::real::Real>($($arg: $ty),*) {
+                $body($($arg),*);
+            }
+            match simd {
+                $crate::ops::kernel::Simd::Baseline => $body($($arg),*),
+                // SAFETY: the variants of `Simd` are only made on CPUs that have these features.
+                #[cfg(target_arch = "x86_64")]
+                $crate::ops::kernel::Simd::Avx2 => unsafe { avx2($($arg),*) },
+                // SAFETY: as above.
+                #[cfg(target_arch = "x86_64")]
+                $crate::ops::kernel::Simd::Avx512 => unsafe { avx512($($arg),*) },
+            }
+        }
+    };
+}
+pub(crate) use vectorised;
 
 macro_rules! choose {
     ($name:ident, $t:ty, $doc:literal) => {
@@ -90,45 +279,4 @@ choose!(f32_kernel, f32, "Kernels for f32.");
 choose!(f64_kernel, f64, "Kernels for f64.");
 
 #[cfg(test)]
-mod tests {
-    use super::super::real::Real;
-    use super::*;
-
-    fn agrees_with_loops<T: Real>(kernel: &Kernel<T>) {
-        let a: Vec<T> = (0..kernel.rows * DEPTH).map(|i| T::of(((i * 37) % 19) as f64 - 9.0)).collect();
-        let b: Vec<T> = (0..DEPTH * kernel.width).map(|i| T::of(((i * 53) % 23) as f64 - 11.0)).collect();
-        for rows in 1..=kernel.rows {
-            for depth in [0, 1, 7, DEPTH] {
-                let mut c = vec![T::of(3.0); rows * kernel.width];
-                // SAFETY: the buffers have the sizes that `Tile` asks for, and the kernel was chosen for this CPU.
-                unsafe { kernel.tiles[rows - 1](depth, a.as_ptr(), b.as_ptr(), c.as_mut_ptr(), true) };
-                for (i, got) in c.iter().enumerate() {
-                    let (r, j) = (i / kernel.width, i % kernel.width);
-                    let want: f64 = (0..depth)
-                        .map(|k| a[r * DEPTH + k].to_f64() * b[k * kernel.width + j].to_f64())
-                        .sum();
-                    assert_eq!(got.to_f64(), want + 3.0, "row {r}, column {j} of {rows} rows, depth {depth}");
-                }
-            }
-        }
-    }
-
-    // Small integers: every sum is exact, so the order of additions does not matter.
-    #[test]
-    fn every_kernel_of_this_cpu_agrees_with_plain_loops() {
-        agrees_with_loops(&portable::f32_kernel());
-        agrees_with_loops(&portable::f64_kernel());
-        #[cfg(target_arch = "x86_64")]
-        {
-            let simd = Simd::detect();
-            if simd != Simd::Baseline {
-                agrees_with_loops(&x86::avx2::f32_kernel());
-                agrees_with_loops(&x86::avx2::f64_kernel());
-            }
-            if simd == Simd::Avx512 {
-                agrees_with_loops(&x86::avx512::f32_kernel());
-                agrees_with_loops(&x86::avx512::f64_kernel());
-            }
-        }
-    }
-}
+mod tests;

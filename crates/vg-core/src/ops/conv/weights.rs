@@ -1,0 +1,161 @@
+//! The weight in the order in which the matrix kernels read it.
+
+use super::super::kernel::transpose::transpose;
+use super::super::real::Real;
+use super::super::threads::{Shared, filled, for_each};
+use super::plan::{Plan, element, inner_taps};
+
+/// The weight of every (group, phase, panel) as rows of `width` result channels.
+///
+/// The rows are ordered by (block of summed channels, tap of the outer axis, channel, taps of the other axes): a block's taps in the
+/// padding of the outer axis can be left out by choosing a range, and neighbouring rows read neighbouring elements of the input.
+pub(super) struct Packed<T> {
+    data: Vec<T>,
+    /// Result channels of a panel.
+    pub width: usize,
+    /// Panels of a group.
+    pub panels: usize,
+    /// Summed channels of a block; the last one may have fewer.
+    pub block: usize,
+    phases: Vec<PhaseOrder>,
+    group_stride: usize,
+    channels: usize,
+}
+
+/// Where a phase's rows come from and go to.
+struct PhaseOrder {
+    /// For each tap of the outer axis, the kernel's elements of the others.
+    elements: Vec<Vec<usize>>,
+    /// Elements of the kernel.
+    volume: usize,
+    /// First element within the group.
+    start: usize,
+}
+
+impl<T: Real> Packed<T> {
+    /// Packs `weight` for panels of `width` result channels and blocks of `block` summed channels.
+    pub(super) fn new(plan: &Plan, weight: &[T], width: usize, block: usize) -> Self {
+        let panels = plan.rows.div_ceil(width);
+        let outer = plan.outer_axis();
+        let mut start = 0;
+        let phases = plan
+            .phases
+            .iter()
+            .map(|phase| {
+                let elements = phase.taps[outer]
+                    .iter()
+                    .map(|tap| inner_taps(&phase.taps, outer, *tap, |taps| element(plan.kernel, taps)))
+                    .collect();
+                let order = PhaseOrder { elements, volume: phase.volume(), start };
+                start += panels * plan.channels * order.volume * width;
+                order
+            })
+            .collect();
+        let mut packed = Self {
+            data: Vec::new(),
+            width,
+            panels,
+            block,
+            phases,
+            group_stride: start,
+            channels: plan.channels,
+        };
+        packed.data = packed.fill(plan, weight);
+        packed
+    }
+
+    /// The rows of a panel that belong to `taps` of the outer axis for the block of channels that starts at `channel`.
+    pub(super) fn rows(
+        &self,
+        group: usize,
+        phase: usize,
+        panel: usize,
+        channel: usize,
+        taps: &std::ops::Range<usize>,
+    ) -> &[T] {
+        let order = &self.phases[phase];
+        let channels = self.block.min(self.channels - channel);
+        let per_tap = channels * order.elements.first().map_or(0, Vec::len);
+        let panel = order.start + panel * self.channels * order.volume * self.width;
+        let first =
+            group * self.group_stride + panel + (channel * order.volume + taps.start * per_tap) * self.width;
+        &self.data[first..first + taps.len() * per_tap * self.width]
+    }
+
+    fn fill(&self, plan: &Plan, weight: &[T]) -> Vec<T> {
+        let blocks = plan.channels.div_ceil(self.block.max(1));
+        let jobs = plan.groups * self.panels * blocks;
+        // SAFETY: the jobs partition groups, panels and blocks of channels, and each writes all of its rows.
+        unsafe {
+            filled(plan.groups * self.group_stride, |out| {
+                for_each(jobs, |job| {
+                    let (rest, block) = (job / blocks, job % blocks);
+                    self.pack_block(plan, weight, [rest / self.panels, rest % self.panels, block], out);
+                });
+            })
+        }
+    }
+
+    fn pack_block(&self, plan: &Plan, weight: &[T], [group, panel, block]: [usize; 3], out: Shared<T>) {
+        let (lanes, simd, layout) = (T::kernel().lanes, T::kernel().simd, plan.weight);
+        let volume: usize = plan.kernel.iter().product();
+        let first = block * self.block;
+        let channels = self.block.min(plan.channels - first);
+        // Several channels at a time where they lie side by side and the kernel is small.
+        let together = if layout.channel == volume { 64usize.div_ceil(volume).min(channels) } else { 1 };
+        let mut columns = vec![T::nil(); together * volume * lanes];
+        for lane in (0..self.width).step_by(lanes) {
+            let row = panel * self.width + lane;
+            let wide = lanes.min(self.width - lane);
+            let rows = plan.rows.saturating_sub(row).min(wide);
+            if rows < lanes {
+                columns.fill(T::nil());
+            }
+            for c in (0..channels).step_by(together) {
+                let n = together.min(channels - c);
+                if rows > 0 {
+                    let from =
+                        &weight[group * layout.group + row * layout.row + (first + c) * layout.channel..];
+                    assert!(from.len() >= (rows - 1) * layout.row + n * volume);
+                    // SAFETY: the source was just checked; the columns hold `n * volume` rows of `lanes` elements.
+                    unsafe {
+                        transpose(
+                            simd,
+                            from.as_ptr(),
+                            layout.row,
+                            columns.as_mut_ptr(),
+                            lanes,
+                            rows,
+                            n * volume,
+                        );
+                    }
+                }
+                for (phase, order) in self.phases.iter().enumerate() {
+                    let inner = order.elements.first().map_or(0, Vec::len);
+                    let start = self.start(group, phase, panel, first);
+                    for (tap, elements) in order.elements.iter().enumerate() {
+                        for channel in 0..n {
+                            let k = (tap * channels + c + channel) * inner;
+                            for (i, element) in elements.iter().enumerate() {
+                                let from = &columns[(channel * volume + element) * lanes..][..wide];
+                                // SAFETY: row `k + i` of this panel and block is written by this job alone.
+                                unsafe {
+                                    let to = out.ptr().add(start + (k + i) * self.width + lane);
+                                    std::ptr::copy_nonoverlapping(from.as_ptr(), to, wide);
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// First element of a panel's rows of the block that starts at `channel`.
+    fn start(&self, group: usize, phase: usize, panel: usize, channel: usize) -> usize {
+        let order = &self.phases[phase];
+        group * self.group_stride
+            + order.start
+            + (panel * self.channels + channel) * order.volume * self.width
+    }
+}
