@@ -2,6 +2,7 @@
 //!
 //! This is the only crate that prints, reads arguments and knows all models; [`registry`] is the one place that names them.
 
+mod allocator;
 mod clips;
 mod commands;
 mod console;
@@ -17,10 +18,6 @@ mod threads;
 use std::process::ExitCode;
 
 use clap::Parser;
-
-/// Keeps its pages: fresh memory from the system costs more than the arithmetic that fills it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = commands::Cli::parse();

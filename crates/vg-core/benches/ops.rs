@@ -2,6 +2,9 @@
 //!
 //! Criterion's "elements" are floating-point operations for convolutions and tensor elements for the rest.
 
+#[path = "../../../xtask/src/allocator.rs"]
+mod allocator;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -26,10 +29,6 @@ struct Layer {
     params: ConvParams,
     transposed: bool,
 }
-
-// As in the command-line program: an allocator that keeps its pages, because fresh ones cost more than the work done in them.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const K4: ConvParams = ConvParams::uniform(2, 1);
 const K3: ConvParams = ConvParams::uniform(1, 1);

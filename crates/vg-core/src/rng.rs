@@ -6,6 +6,7 @@
 use candle_core::{DType, Device, Shape, Tensor};
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::Result;
@@ -107,25 +108,64 @@ impl Stream {
         shape: impl Into<Shape>,
         dtype: DType,
         device: &Device,
-        mut draw: impl FnMut(&mut Self) -> f64,
+        draw: impl Fn(&mut Self) -> f64 + Sync,
     ) -> Result<Tensor> {
         let shape = shape.into();
         let n = shape.elem_count();
         // The f32 path rounds the same f64 numbers, so both precisions see the same draws.
         let tensor = if dtype == DType::F64 {
-            let values: Vec<f64> = (0..n).map(|_| draw(self)).collect();
-            Tensor::from_vec(values, shape, device)?
+            Tensor::from_vec(self.values(n, |s| draw(s)), shape, device)?
         } else {
-            let values: Vec<f32> = (0..n).map(|_| draw(self) as f32).collect();
-            Tensor::from_vec(values, shape, device)?.to_dtype(dtype)?
+            Tensor::from_vec(self.values(n, |s| draw(s) as f32), shape, device)?.to_dtype(dtype)?
         };
         Ok(tensor)
     }
+
+    /// The next `n` values. Every draw takes two words of the generator on average, and a pair of draws exactly four, so that a
+    /// thread can start in the middle: the values are those of one thread.
+    fn values<T: Copy + Default + Send>(&mut self, n: usize, draw: impl Fn(&mut Self) -> T + Sync) -> Vec<T> {
+        let mut values = vec![T::default(); n];
+        // After an odd number of normal draws, the first value is already there.
+        let head = usize::from(self.spare.is_some()).min(n);
+        values[..head].iter_mut().for_each(|v| *v = draw(self));
+        let start = self.source.get_word_pos();
+        let ends: Vec<Self> = values[head..]
+            .par_chunks_mut(CHUNK)
+            .enumerate()
+            .map(|(i, chunk)| {
+                let mut stream = self.clone();
+                stream.source.set_word_pos(start + (2 * CHUNK * i) as u128);
+                chunk.iter_mut().for_each(|v| *v = draw(&mut stream));
+                stream
+            })
+            .collect();
+        if let Some(end) = ends.into_iter().next_back() {
+            *self = end;
+        }
+        values
+    }
 }
+
+/// Values drawn by one task; even, so that pairs stay together.
+const CHUNK: usize = 1 << 14;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_tensors_hold_the_draws_of_one_thread() {
+        for n in [5, 2 * CHUNK + 7] {
+            let (mut whole, mut single) = (Rng::new(5).stream("x"), Rng::new(5).stream("x"));
+            for _ in 0..2 {
+                let drawn =
+                    whole.normal_tensor(n, DType::F64, &Device::Cpu).unwrap().to_vec1::<f64>().unwrap();
+                assert!(drawn.iter().all(|v| *v == single.normal()));
+                let drawn = whole.uniform_tensor(n, 0.0, 1.0, DType::F64, &Device::Cpu).unwrap();
+                assert!(drawn.to_vec1::<f64>().unwrap().iter().all(|v| *v == single.unit()));
+            }
+        }
+    }
 
     #[test]
     fn streams_are_functions_of_seed_and_path() {

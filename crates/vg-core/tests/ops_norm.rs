@@ -89,8 +89,9 @@ fn batch_norm_keeps_precision_around_a_large_mean() {
     let mean = wide.mean(1).unwrap();
     let var = wide.broadcast_sub(&mean.unsqueeze(1).unwrap()).unwrap().sqr().unwrap().mean(1).unwrap();
     for c in 0..3 {
-        assert!((stats.mean[c] - values(&mean)[c]).abs() < 1e-9);
-        assert!((stats.var[c] - values(&var)[c]).abs() < 1e-9);
+        // A naive sum of squares in f32 would be off by tens.
+        assert!((stats.mean[c] - values(&mean)[c]).abs() < 1e-6);
+        assert!((stats.var[c] - values(&var)[c]).abs() < 1e-6);
     }
 }
 

@@ -31,7 +31,7 @@ pub fn channel_shift(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op2(&shift.contiguous()?, Shift)?)
 }
 
-/// Sum over all axes but the second: `[B, C, ...]` to `[C]`. f32 values are added up in f64.
+/// Sum over all axes but the second: `[B, C, ...]` to `[C]`. Partial sums of f32 values are added up in f64.
 ///
 /// # Errors
 /// [`Error::Shape`] when `x` has fewer than two axes.
@@ -40,7 +40,7 @@ pub fn channel_sum(x: &Tensor) -> Result<Tensor> {
     Ok(x.contiguous()?.apply_op1(Sum)?)
 }
 
-/// Sum of `x * y` over all axes but the second: `[B, C, ...]` twice to `[C]`. f32 products are added up in f64.
+/// Sum of `x * y` over all axes but the second: `[B, C, ...]` twice to `[C]`. Partial sums of f32 products are added up in f64.
 ///
 /// # Errors
 /// [`Error::Shape`] when the shapes differ or have fewer than two axes.
@@ -116,70 +116,107 @@ impl View {
     }
 }
 
-/// Sums of `N` quantities per channel in f64. `term` maps the elements of the operands to the quantities.
+/// Sums of `N` quantities per channel. `term` maps what is known of a channel and the elements of the operands to the quantities;
+/// `known` has one entry for each channel of the block, copied into registers before the loops.
 ///
-/// Order of additions: 16 interleaved partial sums along each row (or one for each element of a short row), images in order.
-pub(super) fn sums<T: Real, const N: usize>(
+/// Order of additions: partial sums of the operands' type over fixed short pieces, interleaved; pieces and images in order, in f64.
+#[inline(always)]
+pub(super) fn sums<T: Real, K: Copy, const N: usize>(
     view: View,
     block: &std::ops::Range<usize>,
     x: &[T],
     y: &[T],
-    term: impl Fn(usize, T, T) -> [f64; N] + Copy,
+    known: &[K],
+    term: impl Fn(K, T, T) -> [T; N] + Copy,
 ) -> Vec<[f64; N]> {
-    const LANES: usize = 16;
     if view.inner < 64 {
-        return short_sums(view, block, x, y, term);
+        return short_sums(view, block, x, y, known, term);
     }
-    let channel = block.start;
-    let mut lanes = [[0.0; LANES]; N];
+    let mut total = [0.0; N];
+    let known = known[0];
     for image in 0..view.batch {
         let at = view.stretch(image, block);
-        let (x, y) = (&x[at.clone()], &y[at]);
+        row_sums(
+            &x[at.clone()],
+            &y[at],
+            #[inline(always)]
+            |a, b| term(known, a, b),
+            &mut total,
+        );
+    }
+    vec![total]
+}
+
+/// Interleaved sums; together they fill a few vectors.
+const LANES: usize = 32;
+/// Additions of a partial sum: so few that rounding stays near that of a single addition.
+const DEPTH: usize = 32;
+
+#[inline(always)]
+fn row_sums<T: Real, const N: usize>(
+    x: &[T],
+    y: &[T],
+    term: impl Fn(T, T) -> [T; N] + Copy,
+    total: &mut [f64; N],
+) {
+    for (x, y) in x.chunks(LANES * DEPTH).zip(y.chunks(LANES * DEPTH)) {
+        let mut lanes = [[T::nil(); LANES]; N];
         let (xs, x_rest) = x.as_chunks::<LANES>();
         let (ys, y_rest) = y.as_chunks::<LANES>();
-        // A local copy, so that the sums can live in registers.
-        let mut local = lanes;
         for (x, y) in xs.iter().zip(ys) {
-            let terms: [[f64; N]; LANES] = std::array::from_fn(|l| term(channel, x[l], y[l]));
-            for n in 0..N {
-                for l in 0..LANES {
-                    local[n][l] += terms[l][n];
+            for l in 0..LANES {
+                let t = term(x[l], y[l]);
+                for n in 0..N {
+                    lanes[n][l] += t[n];
                 }
             }
         }
         for (l, (x, y)) in x_rest.iter().zip(y_rest).enumerate() {
-            let t = term(channel, *x, *y);
+            let t = term(*x, *y);
             for n in 0..N {
-                local[n][l] += t[n];
+                lanes[n][l] += t[n];
             }
         }
-        lanes = local;
+        for n in 0..N {
+            total[n] += lanes[n].iter().map(|v| v.to_f64()).sum::<f64>();
+        }
     }
-    vec![lanes.map(|l| l.iter().sum())]
 }
 
-fn short_sums<T: Real, const N: usize>(
+/// The same for rows that are shorter than a few vectors: one sum for each element of a row.
+#[inline(always)]
+fn short_sums<T: Real, K: Copy, const N: usize>(
     view: View,
     block: &std::ops::Range<usize>,
     x: &[T],
     y: &[T],
-    term: impl Fn(usize, T, T) -> [f64; N] + Copy,
+    known: &[K],
+    term: impl Fn(K, T, T) -> [T; N] + Copy,
 ) -> Vec<[f64; N]> {
-    let mut all = vec![[0.0; N]; block.len() * view.inner];
-    for image in 0..view.batch {
-        let at = view.stretch(image, block);
-        let (x, y) = (&x[at.clone()], &y[at]);
-        for (c, channel) in block.clone().enumerate() {
-            for i in c * view.inner..(c + 1) * view.inner {
-                let t = term(channel, x[i], y[i]);
-                for n in 0..N {
-                    all[i][n] += t[n];
+    let n = block.len() * view.inner;
+    let mut totals = vec![[0.0; N]; block.len()];
+    let mut partial = vec![T::nil(); N * n];
+    for first in (0..view.batch).step_by(DEPTH) {
+        partial.fill(T::nil());
+        for image in first..(first + DEPTH).min(view.batch) {
+            let at = view.stretch(image, block);
+            let (x, y) = (&x[at.clone()], &y[at]);
+            for (c, known) in known.iter().copied().enumerate() {
+                for i in c * view.inner..(c + 1) * view.inner {
+                    let t = term(known, x[i], y[i]);
+                    for k in 0..N {
+                        partial[k * n + i] += t[k];
+                    }
                 }
             }
         }
+        for (k, partial) in partial.chunks_exact(n).enumerate() {
+            for (total, row) in totals.iter_mut().zip(partial.chunks_exact(view.inner)) {
+                total[k] += row.iter().map(|v| v.to_f64()).sum::<f64>();
+            }
+        }
     }
-    let fold = |row: &[[f64; N]]| row.iter().fold([0.0; N], |s, t| std::array::from_fn(|n| s[n] + t[n]));
-    all.chunks_exact(view.inner.max(1)).map(fold).collect()
+    totals
 }
 
 /// One sum per channel of a term of two operands.
@@ -187,7 +224,7 @@ fn reduce<T: Real>(
     dims: &[usize],
     x: &[T],
     y: &[T],
-    term: impl Fn(T, T) -> f64 + Copy + Sync + Send,
+    term: impl Fn(T, T) -> T + Copy + Sync + Send,
 ) -> Vec<T> {
     let view = View::of(dims);
     if view.elements() == 0 {
@@ -198,7 +235,20 @@ fn reduce<T: Real>(
         filled(view.channels, |out: Shared<T>| {
             for_each(view.blocks(), |i| {
                 let block = view.block_range(i);
-                let total = sums(view, &block, x, y, |_, a, b| [term(a, b)]);
+                let total = T::simd().run(
+                    #[inline(always)]
+                    || {
+                        sums(
+                            view,
+                            &block,
+                            x,
+                            y,
+                            &vec![(); block.len()],
+                            #[inline(always)]
+                            |(), a, b| [term(a, b)],
+                        )
+                    },
+                );
                 for (channel, sum) in block.zip(total) {
                     out.ptr().add(channel).write(T::of(sum[0]));
                 }
@@ -214,17 +264,22 @@ pub(super) fn per_channel<T: Real>(view: View, x: &[T], f: impl Fn(usize, T) -> 
         filled(view.elements(), |out: Shared<T>| {
             for_each(view.blocks(), |i| {
                 let block = view.block_range(i);
-                for image in 0..view.batch {
-                    let at = view.stretch(image, &block);
-                    let to = out.ptr().add(at.start);
-                    let x = &x[at];
-                    for (c, channel) in block.clone().enumerate() {
-                        let start = c * view.inner;
-                        for (j, v) in x[start..start + view.inner].iter().enumerate() {
-                            to.add(start + j).write(f(channel, *v));
+                T::simd().run(
+                    #[inline(always)]
+                    || {
+                        for image in 0..view.batch {
+                            let at = view.stretch(image, &block);
+                            let to = out.ptr().add(at.start);
+                            let x = &x[at];
+                            for (c, channel) in block.clone().enumerate() {
+                                let start = c * view.inner;
+                                for (j, v) in x[start..start + view.inner].iter().enumerate() {
+                                    to.add(start + j).write(f(channel, *v));
+                                }
+                            }
                         }
-                    }
-                }
+                    },
+                );
             });
         })
     }
@@ -343,7 +398,7 @@ impl CustomOp1 for Sum {
     fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
         by_dtype!(s, "channel_sum", T => {
             let x = slice::<T>(s, l)?;
-            Ok((T::to_cpu_storage_owned(reduce(l.dims(), x, x, |a, _| a.to_f64())), Shape::from(l.dims()[1])))
+            Ok((T::to_cpu_storage_owned(reduce(l.dims(), x, x, |a, _| a)), Shape::from(l.dims()[1])))
         })
     }
 
@@ -367,7 +422,7 @@ impl CustomOp2 for Dot {
         l2: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         by_dtype!(s1, "channel_dot", T => {
-            let sums = reduce::<T>(l1.dims(), slice(s1, l1)?, slice(s2, l2)?, |a, b| a.to_f64() * b.to_f64());
+            let sums = reduce::<T>(l1.dims(), slice(s1, l1)?, slice(s2, l2)?, |a, b| a * b);
             Ok((T::to_cpu_storage_owned(sums), Shape::from(l1.dims()[1])))
         })
     }

@@ -2,12 +2,16 @@
 
 use candle_core::{CpuStorage, Layout, Result, WithDType};
 
-use super::kernel::Kernel;
+use super::kernel::{Kernel, Simd};
 
 /// f32 or f64, with the matrix kernel that this machine runs fastest.
 pub(crate) trait Real: WithDType + std::ops::Neg<Output = Self> {
     /// The register-blocked kernel, chosen once per process.
     fn kernel() -> &'static Kernel<Self>;
+    /// The instructions that loops over this type may use.
+    fn simd() -> Simd {
+        Self::kernel().simd
+    }
     /// Hyperbolic tangent, to a few units in the last place.
     fn tanh(self) -> Self;
     /// `1 / (1 + exp(-x))`.

@@ -71,9 +71,18 @@ fn build<T: Real>(n: usize, fill: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync +
     let mut out: Vec<T> = Vec::with_capacity(n);
     let spare = &mut out.spare_capacity_mut()[..n];
     if n <= CHUNK {
-        fill(0, spare);
+        T::simd().run(
+            #[inline(always)]
+            || fill(0, spare),
+        );
     } else {
-        spare.par_chunks_mut(CHUNK).enumerate().for_each(|(i, chunk)| fill(i * CHUNK, chunk));
+        let each = |(i, chunk): (usize, &mut [_])| {
+            T::simd().run(
+                #[inline(always)]
+                || fill(i * CHUNK, chunk),
+            )
+        };
+        spare.par_chunks_mut(CHUNK).enumerate().for_each(each);
     }
     // SAFETY: `fill` zips over slices of the length of its chunk and so writes all of it.
     unsafe { out.set_len(n) };

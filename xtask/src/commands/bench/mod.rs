@@ -2,6 +2,7 @@
 
 mod against;
 mod measure;
+mod ops;
 
 use std::path::PathBuf;
 
@@ -18,10 +19,11 @@ use crate::failure::Done;
 #[command(after_help = "Examples:\n  \
     cargo xtask bench tgan --preset small --threads 2\n  \
     cargo xtask bench tgan --preset tiny --steps 20 --json\n  \
-    cargo xtask bench tgan --preset small --against pytorch --python venv/bin/python --at-least 1.5\n\n\
+    cargo xtask bench tgan --preset small --against pytorch --python venv/bin/python --at-least 1.5\n  \
+    cargo xtask bench ops --against pytorch --only conv3d\n\n\
     Exit codes: 0 good, 1 slower than `--at-least`, 2 error.")]
 pub struct Args {
-    /// Name of the model
+    /// Name of the model, or `ops` for single operations
     model: String,
     /// Preset; the model's first one when absent
     #[arg(long, value_name = "P")]
@@ -53,7 +55,10 @@ pub struct Args {
     /// Times that both sides are run
     #[arg(long, default_value_t = 3, requires = "against", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
-    /// Exit with 1 when our training step is not at least X times as fast
+    /// Only the operations whose name contains TEXT
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Exit with 1 when our training step (with `ops`: any operation) is not at least X times as fast
     #[arg(long, requires = "against", value_name = "X")]
     at_least: Option<f64>,
 }
@@ -66,6 +71,7 @@ enum Peer {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     match args.against {
+        _ if args.model == "ops" => ops::run(args),
         None => measure::run(args),
         Some(Peer::Pytorch) => against::run(args),
     }

@@ -24,6 +24,7 @@ pub(super) fn forward<T: Real>(
     eps: f64,
     activation: Activation,
 ) -> (Vec<T>, BatchStats) {
+    let low = activation.slope(false);
     let mut y = Vec::new();
     // SAFETY: the blocks partition the channels, and each task fills all elements of its channels and both of their statistics.
     let moments = unsafe {
@@ -31,35 +32,71 @@ pub(super) fn forward<T: Real>(
             y = filled(view.elements(), |y| {
                 for_each(view.blocks(), |i| {
                     let block = view.block_range(i);
-                    let found = block_moments(view, &block, x);
-                    let lines: Vec<(T, T)> = found
+                    let simd = T::simd();
+                    let found = simd.run(
+                        #[inline(always)]
+                        || block_moments(view, &block, x),
+                    );
+                    for ((mean, var), c) in found.iter().zip(block.clone()) {
+                        moments.ptr().add(c).write(*mean);
+                        moments.ptr().add(view.channels + c).write(*var);
+                    }
+                    let lines: Vec<Line<T>> = found
                         .iter()
                         .zip(block.clone())
-                        .map(|((mean, var), c)| {
-                            let line = line(affine, c, *mean, 1.0 / (var + eps).sqrt());
-                            // SAFETY: channel c belongs to this task alone.
-                            moments.ptr().add(c).write(*mean);
-                            moments.ptr().add(view.channels + c).write(*var);
-                            line
-                        })
+                        .map(|((mean, var), c)| Line::new(affine, c, *mean, 1.0 / (var + eps).sqrt(), low))
                         .collect();
-                    write_block(view, &block, y, |image, to| {
-                        let x = &x[view.stretch(image, &block)];
-                        for ((to, x), (scale, shift)) in
-                            to.chunks_exact_mut(view.inner).zip(x.chunks_exact(view.inner)).zip(&lines)
-                        {
-                            for (t, v) in to.iter_mut().zip(x) {
-                                *t = *v * *scale + *shift;
-                            }
-                            activation.apply_in_place(to);
-                        }
-                    });
+                    simd.run(
+                        #[inline(always)]
+                        || write_results(view, &block, x, &lines, y),
+                    );
                 });
             });
         })
     };
     let (mean, var) = moments.split_at(view.channels);
     (y, BatchStats { mean: mean.to_vec(), var: var.to_vec(), population: view.population() })
+}
+
+/// Scale, shift and the slope for negative results of one channel.
+#[derive(Clone, Copy)]
+struct Line<T> {
+    scale: T,
+    shift: T,
+    low: T,
+}
+
+impl<T: Real> Line<T> {
+    fn new(affine: Affine<'_, T>, c: usize, mean: f64, rstd: f64, low: T) -> Self {
+        let scale = affine.gamma[c].to_f64() * rstd;
+        Self { scale: T::of(scale), shift: T::of(affine.beta[c].to_f64() - mean * scale), low }
+    }
+
+    #[inline(always)]
+    fn slope(self, x: T) -> T {
+        if x * self.scale + self.shift > T::nil() { T::of(1.0) } else { self.low }
+    }
+}
+
+/// Normalises, scales and shifts a block, and applies the activation.
+///
+/// # Safety
+/// `y` is a tensor of the view's shape, and the block belongs to this task alone.
+#[inline(always)]
+unsafe fn write_results<T: Real>(view: View, block: &Range<usize>, x: &[T], lines: &[Line<T>], y: Shared<T>) {
+    for image in 0..view.batch {
+        let at = view.stretch(image, block);
+        // SAFETY: the stretch lies inside the tensor and belongs to this task alone.
+        let to = unsafe { std::slice::from_raw_parts_mut(y.ptr().add(at.start), at.len()) };
+        let rows = to.chunks_exact_mut(view.inner).zip(x[at].chunks_exact(view.inner));
+        for ((to, x), line) in rows.zip(lines) {
+            let Line { scale, shift, low } = *line;
+            for (t, v) in to.iter_mut().zip(x) {
+                let y = *v * scale + shift;
+                *t = if y > T::nil() { y } else { y * low };
+            }
+        }
+    }
 }
 
 /// Sums of the gradient behind the activation, per channel.
@@ -97,40 +134,23 @@ pub(super) fn backward<T: Real>(
             totals = filled::<f64>(2 * view.channels, |totals| {
                 for_each(view.blocks(), |i| {
                     let block = view.block_range(i);
-                    let plans: Vec<ChannelGrad<T>> =
-                        block.clone().map(|c| ChannelGrad::new(c, saved)).collect();
-                    let found = sums(view, &block, x, grad, |c, x, g| {
-                        let plan = &plans[c - block.start];
-                        let g = plan.behind_activation(x, g).to_f64();
-                        [g, g * (x - plan.mean).to_f64()]
-                    });
-                    let plans: Vec<_> = plans
-                        .into_iter()
-                        .zip(found)
-                        .zip(block.clone())
-                        .map(|((plan, [plain, centred]), c)| {
-                            let normalised = centred * plan.rstd;
-                            // SAFETY: channel c belongs to this task alone.
-                            totals.ptr().add(c).write(plain);
-                            totals.ptr().add(view.channels + c).write(normalised);
-                            plan.with_means(plain / n, normalised / n)
-                        })
-                        .collect();
+                    let simd = T::simd();
+                    let mut plans: Vec<_> = block.clone().map(|c| ChannelGrad::new(c, saved)).collect();
+                    let found = simd.run(
+                        #[inline(always)]
+                        || block_sums(view, &block, x, grad, &plans),
+                    );
+                    for ((plan, [plain, centred]), c) in plans.iter_mut().zip(found).zip(block.clone()) {
+                        let normalised = centred * plan.rstd;
+                        totals.ptr().add(c).write(plain);
+                        totals.ptr().add(view.channels + c).write(normalised);
+                        plan.set_means(plain / n, normalised / n);
+                    }
                     if input_wanted {
-                        write_block(view, &block, dx, |image, to| {
-                            let at = view.stretch(image, &block);
-                            let (x, g) = (&x[at.clone()], &grad[at]);
-                            for (((to, x), g), plan) in to
-                                .chunks_exact_mut(view.inner)
-                                .zip(x.chunks_exact(view.inner))
-                                .zip(g.chunks_exact(view.inner))
-                                .zip(&plans)
-                            {
-                                for ((t, x), g) in to.iter_mut().zip(x).zip(g) {
-                                    *t = plan.input_grad(*x, *g);
-                                }
-                            }
-                        });
+                        simd.run(
+                            #[inline(always)]
+                            || write_gradient(view, &block, x, grad, &plans, dx),
+                        );
                     }
                 });
             });
@@ -140,50 +160,89 @@ pub(super) fn backward<T: Real>(
     (dx, GradSums { plain: plain.to_vec(), normalised: normalised.to_vec() })
 }
 
+/// Sums of g and of g (x - mean) over each channel of a block, g being the gradient behind the activation.
+#[inline(always)]
+fn block_sums<T: Real>(
+    view: View,
+    block: &Range<usize>,
+    x: &[T],
+    grad: &[T],
+    plans: &[ChannelGrad<T>],
+) -> Vec<[f64; 2]> {
+    let known: Vec<(Line<T>, T)> = plans.iter().map(|p| (p.line, p.mean)).collect();
+    sums(
+        view,
+        block,
+        x,
+        grad,
+        &known,
+        #[inline(always)]
+        |(line, mean), x, g| {
+            let g = g * line.slope(x);
+            [g, g * (x - mean)]
+        },
+    )
+}
+
+/// Writes the gradient of a block of the input.
+///
+/// # Safety
+/// `dx` is a tensor of the view's shape, and the block belongs to this task alone.
+#[inline(always)]
+unsafe fn write_gradient<T: Real>(
+    view: View,
+    block: &Range<usize>,
+    x: &[T],
+    grad: &[T],
+    plans: &[ChannelGrad<T>],
+    dx: Shared<T>,
+) {
+    for image in 0..view.batch {
+        let at = view.stretch(image, block);
+        // SAFETY: the stretch lies inside the tensor and belongs to this task alone.
+        let to = unsafe { std::slice::from_raw_parts_mut(dx.ptr().add(at.start), at.len()) };
+        let operands = x[at.clone()].chunks_exact(view.inner).zip(grad[at].chunks_exact(view.inner));
+        for ((to, (x, g)), plan) in to.chunks_exact_mut(view.inner).zip(operands).zip(plans) {
+            let ChannelGrad { line, mean, coefficients: [a, b, c], .. } = *plan;
+            for ((t, x), g) in to.iter_mut().zip(x).zip(g) {
+                *t = a * (*g * line.slope(*x)) + (b * (*x - mean) + c);
+            }
+        }
+    }
+}
+
 /// Mean and biased variance of each channel of a block.
+#[inline(always)]
 fn block_moments<T: Real>(view: View, block: &Range<usize>, x: &[T]) -> Vec<(f64, f64)> {
     let n = view.population() as f64;
     // Sums around a value of the channel itself: the squares do not cancel when the mean is large.
-    let origins: Vec<f64> = block.clone().map(|c| x[c * view.inner].to_f64()).collect();
-    let found = sums(view, block, x, x, |c, v, _| {
-        let d = v.to_f64() - origins[c - block.start];
-        [d, d * d]
-    });
+    let origins: Vec<T> = block.clone().map(|c| x[c * view.inner]).collect();
+    let found = sums(
+        view,
+        block,
+        x,
+        x,
+        &origins,
+        #[inline(always)]
+        |origin, v, _| {
+            let d = v - origin;
+            [d, d * d]
+        },
+    );
     found
         .iter()
         .zip(&origins)
         .map(|([sum, squares], origin)| {
             let mean = sum / n;
-            (origin + mean, (squares / n - mean * mean).max(0.0))
+            (origin.to_f64() + mean, (squares / n - mean * mean).max(0.0))
         })
         .collect()
 }
 
-/// Scale and shift that normalise channel `c` and apply gamma and beta.
-fn line<T: Real>(affine: Affine<'_, T>, c: usize, mean: f64, rstd: f64) -> (T, T) {
-    let scale = affine.gamma[c].to_f64() * rstd;
-    (T::of(scale), T::of(affine.beta[c].to_f64() - mean * scale))
-}
-
-/// Hands out each image's stretch of a block for writing.
-fn write_block<T: Real>(
-    view: View,
-    block: &Range<usize>,
-    out: Shared<T>,
-    mut fill: impl FnMut(usize, &mut [T]),
-) {
-    for image in 0..view.batch {
-        let at = view.stretch(image, block);
-        // SAFETY: the stretch lies inside the tensor and belongs to this task alone.
-        fill(image, unsafe { std::slice::from_raw_parts_mut(out.ptr().add(at.start), at.len()) });
-    }
-}
-
 /// The backward pass of one channel: `dx = a g + b (x - mean) + c`, with g behind the activation.
+#[derive(Clone, Copy)]
 struct ChannelGrad<T> {
-    line: (T, T),
-    /// Slope of the activation for negative results.
-    low: T,
+    line: Line<T>,
     mean: T,
     rstd: f64,
     a: f64,
@@ -194,8 +253,8 @@ impl<T: Real> ChannelGrad<T> {
     fn new(c: usize, saved: Saved<'_, T>) -> Self {
         let (mean, rstd) = (saved.stats.mean[c], 1.0 / (saved.stats.var[c] + saved.eps).sqrt());
         Self {
-            line: line(saved.affine, c, mean, rstd),
-            low: saved.activation.slope(false),
+            // The same expression as in the forward pass, so that the sign before the activation is the same.
+            line: Line::new(saved.affine, c, mean, rstd, saved.activation.slope(false)),
             mean: T::of(mean),
             rstd,
             a: saved.affine.gamma[c].to_f64() * rstd,
@@ -204,20 +263,7 @@ impl<T: Real> ChannelGrad<T> {
     }
 
     /// Source: the paper's section 3, simplified: `dx = gamma rstd (g - mean(g) - x_hat mean(g x_hat))`.
-    fn with_means(mut self, plain: f64, normalised: f64) -> Self {
+    fn set_means(&mut self, plain: f64, normalised: f64) {
         self.coefficients = [self.a, -self.a * self.rstd * normalised, -self.a * plain].map(T::of);
-        self
-    }
-
-    #[inline(always)]
-    fn behind_activation(&self, x: T, g: T) -> T {
-        // The same expression as in the forward pass, so that the sign is the same.
-        if x * self.line.0 + self.line.1 > T::nil() { g } else { g * self.low }
-    }
-
-    #[inline(always)]
-    fn input_grad(&self, x: T, g: T) -> T {
-        let [a, b, c] = self.coefficients;
-        a * self.behind_activation(x, g) + (b * (x - self.mean) + c)
     }
 }

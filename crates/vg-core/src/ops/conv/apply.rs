@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::super::activation::Activation;
+use super::super::kernel::Product;
 use super::super::kernel::transpose::transpose;
-use super::super::kernel::{Product, vectorised};
 use super::super::real::Real;
 use super::super::threads::{Shared, filled, for_each, with_scratch};
 use super::geometry::Geometry;
@@ -28,15 +28,23 @@ pub(super) fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T], finish: 
 
 /// Transposed convolution, the input gradient of the above: `[B, C_out, *output]` to `[B, C_in, *input]`.
 pub(super) fn backward<T: Real>(g: &Geometry, grad: &[T], weight: &[T], finish: Finish<'_, T>) -> Vec<T> {
-    run(&Plan::backward(&g.flattened()), grad, weight, finish)
+    let flat = g.flattened();
+    // Channels that were joined with the kernel's elements share the bias of their channel.
+    let repeat = flat.c_in / g.c_in.max(1);
+    let bias: Option<Vec<T>> =
+        finish.bias.map(|b| b.iter().flat_map(|v| std::iter::repeat_n(*v, repeat)).collect());
+    let finish = Finish { bias: bias.as_deref(), activation: finish.activation };
+    run(&Plan::backward(&flat), grad, weight, finish)
 }
 
 /// Elements of a task's sums that stay in the second-level cache, and of the piece of the input beside them.
 const SUMS: usize = 96 * 1024;
 const REGION: usize = 64 * 1024;
+/// Positions that the weight, streamed through the cache for each block, is used for at least, if there are so many.
+const POSITIONS: usize = 256;
+const MOST_POSITIONS: usize = 512;
 /// Positions below which the matrix kernels spend their time on the edges.
 const FEW_POSITIONS: usize = 96;
-const MOST_POSITIONS: usize = 512;
 /// Tasks wanted where the shape allows, for the sake of machines with several cores.
 const TASKS: usize = 16;
 
@@ -68,7 +76,7 @@ fn run<T: Real>(plan: &Plan, data: &[T], weight: &[T], finish: Finish<'_, T>) ->
 
 /// Summed channels whose piece of the input stays in the cache, for the largest of the blocks.
 pub(super) fn channels_per_block(plan: &Plan, window: &Window, blocks: &[Block], region: usize) -> usize {
-    let most = blocks.iter().map(|b| Region::new(window, b).channel_stride).max().unwrap_or(1);
+    let most = blocks.iter().map(|b| Region::new(window, b, 1).len).max().unwrap_or(1);
     (region / most).clamp(1, plan.channels.max(1))
 }
 
@@ -84,16 +92,23 @@ impl Cut {
     fn new<T: Real>(plan: &Plan) -> Self {
         let (vectors, panels) = T::kernel().panels(plan.rows);
         let per_panel = plan.phases.len() * vectors * T::kernel().lanes;
-        let mut panels_at_once = (SUMS / (per_panel * FEW_POSITIONS)).clamp(1, panels);
         let total = plan.batch * plan.counts.iter().product::<usize>();
-        let fitting = (SUMS / (per_panel * panels_at_once)).clamp(1, MOST_POSITIONS);
-        let wanted = TASKS.div_ceil(plan.groups * panels.div_ceil(panels_at_once));
-        let most = fitting.min(total.div_ceil(wanted).max(FEW_POSITIONS));
-        let blocks = Block::cut(plan.batch, plan.counts, most);
-        if blocks.len() < wanted {
-            panels_at_once = (panels_at_once * blocks.len() / wanted).max(1);
+        let mut panels_at_once = (SUMS / (per_panel * POSITIONS)).clamp(1, panels);
+        let mut most = (SUMS / (per_panel * panels_at_once)).clamp(1, MOST_POSITIONS);
+        let tasks = |panels_at_once: usize, most: usize| {
+            plan.groups * panels.div_ceil(panels_at_once) * total.div_ceil(most)
+        };
+        // Fewer panels first: the input is copied once more for each group of panels, which two panels are worth.
+        while tasks(panels_at_once, most) < TASKS && panels_at_once > 2 {
+            panels_at_once = panels_at_once.div_ceil(2);
         }
-        Self { vectors, panels, panels_at_once, blocks }
+        while tasks(panels_at_once, most) < TASKS && most > FEW_POSITIONS {
+            most = (most / 2).max(FEW_POSITIONS);
+        }
+        if tasks(panels_at_once, most) < TASKS {
+            panels_at_once = 1;
+        }
+        Self { vectors, panels, panels_at_once, blocks: Block::cut(plan.batch, plan.counts, most) }
     }
 
     fn panel_groups(&self) -> usize {
@@ -113,13 +128,13 @@ struct Task<'a, T> {
 
 impl<T: Real> Task<'_, T> {
     fn run(&self, data: &[T], finish: Finish<'_, T>, out: Shared<T>) {
-        let region = Region::new(self.window, self.block);
+        let region = Region::new(self.window, self.block, self.packed.block.min(self.plan.channels));
         let volume: usize = self.plan.from.iter().product();
         let source = Source {
             data: &data[self.group * self.plan.channels * volume..],
             image_stride: self.plan.groups * self.plan.channels * volume,
         };
-        let piece = self.packed.block.min(self.plan.channels) * region.channel_stride;
+        let piece = region.len;
         with_scratch::<T, _>(piece + self.panels.len() * self.panel_sums(), |scratch| {
             let (piece, sums) = scratch.split_at_mut(piece);
             self.add_up(&region, source, piece, sums);
@@ -149,7 +164,7 @@ impl<T: Real> Task<'_, T> {
                 for (panel, sums) in self.panels.clone().zip(sums.chunks_exact_mut(self.panel_sums())) {
                     let start = (phase / across * self.block.len() * across + phase % across) * width;
                     let product = Product {
-                        a: &piece[..channels.len() * region.channel_stride],
+                        a: &*piece,
                         rows: &rows,
                         steps: &steps,
                         b: self.packed.rows(self.group, phase, panel, first, taps),
@@ -176,7 +191,10 @@ impl<T: Real> Task<'_, T> {
             if finish.bias.is_some() || finish.activation != Activation::Identity {
                 let channel = self.group * self.plan.rows;
                 let bias = finish.bias.map(|b| &b[channel + rows.start..channel + rows.end]);
-                finish_rows(simd, sums, width, bias, finish.activation);
+                simd.run(
+                    #[inline(always)]
+                    || finish_rows(sums, width, bias, finish.activation),
+                );
             }
             for run in runs(self.plan, self.block) {
                 let volume: usize = self.plan.to.iter().product();
@@ -273,12 +291,8 @@ pub(super) fn runs(plan: &Plan, block: &Block) -> Vec<Run> {
     runs
 }
 
-vectorised!(fn finish_rows<T: Real>(
-    sums: &mut [T], width: usize, bias: Option<&[T]>, activation: Activation,
-) = finish_rows_body);
-
 #[inline(always)]
-fn finish_rows_body<T: Real>(sums: &mut [T], width: usize, bias: Option<&[T]>, activation: Activation) {
+fn finish_rows<T: Real>(sums: &mut [T], width: usize, bias: Option<&[T]>, activation: Activation) {
     if let Some(bias) = bias {
         for row in sums.chunks_exact_mut(width) {
             for (v, b) in row.iter_mut().zip(bias) {

@@ -242,12 +242,16 @@ impl Geometry {
         self.shape(self.c_out, self.c_in / self.groups, self.kernel)
     }
 
-    /// The same map with as few axes as it needs: a kernel of one element sees an image as one long row.
+    /// The same map with as few axes as it needs, over the same memory: a kernel of one element sees an image as one long row, and a
+    /// kernel that covers the whole input meets it in one position, so that channels and elements form one axis.
     pub(crate) fn flattened(mut self) -> Self {
-        let plain = self.kernel == [1; 3] && self.stride == [1; 3] && self.padding == [0; 3];
-        if plain {
+        let plain = self.padding == [0; 3] && self.dilation == [1; 3];
+        if plain && self.kernel == [1; 3] && self.stride == [1; 3] {
             self.input = [1, 1, self.input.iter().product()];
             self.output = self.input;
+        } else if plain && self.kernel == self.input {
+            self.c_in *= self.volume();
+            (self.kernel, self.input, self.output, self.stride) = ([1; 3], [1; 3], [1; 3], [1; 3]);
         }
         self
     }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::kernel::{Simd, vectorised};
+use super::super::kernel::Simd;
 use super::super::real::Real;
 
 /// A box of positions of a dense convolution: some images, and a range on each axis.
@@ -72,24 +72,28 @@ pub(super) struct Source<'a, T> {
     pub image_stride: usize,
 }
 
-/// A piece of the input, stored as `[channel][image][z][y][x]` with zeros for the padding.
+/// A piece of the input, stored as `[channel][image][z][y][x]` with zeros for the padding; images of a single element, which have
+/// their channels side by side, as `[image][channel]`.
 #[derive(Clone, Debug)]
 pub(super) struct Region {
     window: Window,
     images: Range<usize>,
     /// Input coordinate of the first element.
     origin: [isize; 3],
-    pub extent: [usize; 3],
+    extent: [usize; 3],
     /// Elements between channels: an odd number of cache lines, so that a patch's channels fall into different sets of a cache.
     pub channel_stride: usize,
+    image_stride: usize,
+    /// Elements of the whole piece.
+    pub len: usize,
 }
 
 /// Elements of a cache line of f32.
 const LINE: usize = 16;
 
 impl Region {
-    /// The piece that the patches of `block` touch.
-    pub(super) fn new(window: &Window, block: &Block) -> Self {
+    /// The piece that the patches of `block` touch in so many channels.
+    pub(super) fn new(window: &Window, block: &Block, channels: usize) -> Self {
         let mut origin = [0; 3];
         let mut extent = [0; 3];
         for axis in 0..3 {
@@ -97,14 +101,28 @@ impl Region {
             origin[axis] = (range.start * window.step[axis]) as isize + window.low[axis];
             extent[axis] = range.len().saturating_sub(1) * window.step[axis] + reach + 1;
         }
-        let volume = block.images.len() * extent.iter().product::<usize>();
-        let channel_stride = (volume.div_ceil(LINE) | 1) * LINE;
-        Self { window: *window, images: block.images.clone(), origin, extent, channel_stride }
+        let (images, image) = (block.images.len(), extent.iter().product::<usize>());
+        let points = window.input == [1; 3] && origin == [0; 3] && extent == [1; 3];
+        let (channel_stride, image_stride, len) = if points {
+            (1, channels, images * channels)
+        } else {
+            let stride = ((images * image).div_ceil(LINE) | 1) * LINE;
+            (stride, image, channels * stride)
+        };
+        Self {
+            window: *window,
+            images: block.images.clone(),
+            origin,
+            extent,
+            channel_stride,
+            image_stride,
+            len,
+        }
     }
 
     /// Where `(image, z, y, x)`, counted from the first element, is stored within a channel.
     fn at(&self, image: usize, [z, y, x]: [usize; 3]) -> usize {
-        ((image * self.extent[0] + z) * self.extent[1] + y) * self.extent[2] + x
+        image * self.image_stride + (z * self.extent[1] + y) * self.extent[2] + x
     }
 
     /// Where the block's positions are stored, the last axis fastest.
@@ -143,15 +161,24 @@ impl Region {
         channels: Range<usize>,
         dst: &mut [T],
     ) {
-        assert!(dst.len() >= channels.len() * self.channel_stride);
-        copy(simd, self, source, channels, dst);
+        assert!(dst.len() >= self.len && channels.len() <= self.len / self.channel_stride);
+        if self.channel_stride == 1 {
+            for (image, to) in self.images.clone().zip(dst.chunks_exact_mut(self.image_stride)) {
+                let from = image * source.image_stride;
+                to[..channels.len()]
+                    .copy_from_slice(&source.data[from + channels.start..from + channels.end]);
+            }
+            return;
+        }
+        simd.run(
+            #[inline(always)]
+            || copy(self, source, channels, dst),
+        );
     }
 }
 
-vectorised!(fn copy<T: Real>(region: &Region, source: Source<'_, T>, channels: Range<usize>, dst: &mut [T]) = copy_body);
-
 #[inline(always)]
-fn copy_body<T: Real>(region: &Region, source: Source<'_, T>, channels: Range<usize>, dst: &mut [T]) {
+fn copy<T: Real>(region: &Region, source: Source<'_, T>, channels: Range<usize>, dst: &mut [T]) {
     let [depth, height, width] = region.window.input;
     let [rows_z, rows_y, row] = region.extent;
     let [z0, y0, x0] = region.origin;
@@ -223,15 +250,15 @@ mod tests {
     fn a_region_holds_its_block_with_zeros_around() {
         let window = Window { input: [1, 1, 5], step: [1, 1, 2], low: [0, 0, -1], high: [0, 0, 1] };
         let block = Block { images: 0..1, axes: [0..1, 0..1, 0..3] };
-        let region = Region::new(&window, &block);
+        let region = Region::new(&window, &block, 1);
         let data = [1.0f32, 2.0, 3.0, 4.0, 5.0];
-        let mut dst = vec![9.0; region.channel_stride];
+        let mut dst = vec![9.0; region.len];
         region.pack(Simd::detect(), Source { data: &data, image_stride: 5 }, 0..1, &mut dst);
         assert_eq!(dst[..7], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 0.0]);
         assert_eq!(region.positions(&block), [0, 2, 4]);
         assert_eq!(region.tap([0, 0, 1]), 2);
         let last = Block { images: 0..1, axes: [0..1, 0..1, 2..3] };
-        assert!(Region::new(&window, &last).meets(&last, 2, -1));
-        assert!(!Region::new(&window, &last).meets(&last, 2, 1));
+        assert!(Region::new(&window, &last, 1).meets(&last, 2, -1));
+        assert!(!Region::new(&window, &last, 1).meets(&last, 2, 1));
     }
 }

@@ -4,7 +4,7 @@
 //! block is one long row of the padded piece. Sums are also formed at the places between rows, and dropped: cheaper than to leave most
 //! lanes of a vector of output channels empty.
 
-use super::super::kernel::{self, vectorised};
+use super::super::kernel;
 use super::super::real::Real;
 use super::super::threads::{Shared, filled, for_each, with_scratch};
 use super::apply::{Finish, channels_per_block, runs, steps, taps_that_meet};
@@ -29,14 +29,14 @@ impl<'a> Strips<'a> {
     /// The division into strips, where that beats vectors of output channels.
     pub(super) fn new<T: Real>(plan: &'a Plan) -> Option<Self> {
         let kernel = T::kernel();
-        if plan.step != [1; 3] || plan.rows > kernel.lanes || plan.channels == 0 {
+        if plan.step != [1; 3] || plan.rows > kernel.lanes || plan.channels == 0 || plan.from == [1; 3] {
             return None;
         }
         let window = plan.window();
         let most = (SUMS / (plan.phases.len() * plan.rows)).clamp(1, POSITIONS);
         let blocks = Block::cut(plan.batch, plan.counts, most);
         let first = blocks.first()?;
-        let padded = length(&Region::new(&window, first), first).next_multiple_of(2 * kernel.lanes);
+        let padded = length(&Region::new(&window, first, 1), first).next_multiple_of(2 * kernel.lanes);
         let lanes = plan.rows.next_multiple_of(kernel.lanes);
         (padded * plan.rows < first.len() * lanes).then_some(Self { plan, window, blocks })
     }
@@ -66,7 +66,7 @@ impl<'a> Strips<'a> {
         out: Shared<T>,
     ) {
         let (kernel, plan) = (T::kernel(), self.plan);
-        let region = Region::new(&self.window, block);
+        let region = Region::new(&self.window, block, packed.block.min(plan.channels));
         let volume: usize = plan.from.iter().product();
         let source = Source {
             data: &data[group * plan.channels * volume..],
@@ -74,7 +74,7 @@ impl<'a> Strips<'a> {
         };
         let length = length(&region, block);
         let stride = length + kernel.strip_slack();
-        let piece = packed.block.min(plan.channels) * region.channel_stride + stride;
+        let piece = region.len + stride;
         let sums = plan.rows * stride;
         with_scratch::<T, _>(piece + plan.phases.len() * sums, |scratch| {
             let (piece, all) = scratch.split_at_mut(piece);
@@ -114,15 +114,23 @@ impl<'a> Strips<'a> {
     ) {
         let (simd, plan) = (T::kernel().simd, self.plan);
         let across = plan.interleaved();
-        let region = Region::new(&self.window, block);
+        let region = Region::new(&self.window, block, 1);
         let positions = region.positions(block);
         let stride = sums.len() / (plan.phases.len() * plan.rows);
         let volume: usize = plan.to.iter().product();
         let row = block.axes[2].len();
         for (k, strip) in sums.chunks_exact_mut(stride).enumerate() {
             let channel = group * plan.rows + k % plan.rows;
-            add_bias(simd, strip, finish.bias.map(|b| b[channel]));
-            finish.activation.apply_in_place(strip);
+            let bias = finish.bias.map(|b| b[channel]);
+            simd.run(
+                #[inline(always)]
+                || {
+                    if let Some(bias) = bias {
+                        strip.iter_mut().for_each(|v| *v += bias);
+                    }
+                    finish.activation.apply_in_place(strip);
+                },
+            );
         }
         for run in runs(plan, block) {
             // A run may be several rows; in the piece there is padding between them.
@@ -149,15 +157,6 @@ impl<'a> Strips<'a> {
 /// Elements from the first to the last position of a block.
 fn length(region: &Region, block: &Block) -> usize {
     region.positions(block).last().map_or(0, |last| *last as usize + 1)
-}
-
-vectorised!(fn add_bias<T: Real>(values: &mut [T], bias: Option<T>) = add_bias_body);
-
-#[inline(always)]
-fn add_bias_body<T: Real>(values: &mut [T], bias: Option<T>) {
-    if let Some(bias) = bias {
-        values.iter_mut().for_each(|v| *v += bias);
-    }
 }
 
 /// Writes `values`, `step` apart.

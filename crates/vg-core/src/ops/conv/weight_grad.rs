@@ -60,7 +60,7 @@ impl Cut {
         let positions = (GRADIENT / (width * panels_at_once)).clamp(1, MOST_POSITIONS);
         let window = plan.window();
         let blocks = Block::cut(plan.batch, plan.counts, positions);
-        let largest = blocks.iter().map(|b| Region::new(&window, b).channel_stride).max().unwrap_or(1);
+        let largest = blocks.iter().map(|b| Region::new(&window, b, 1).len).max().unwrap_or(1);
         let fitting =
             (REGION / largest).min(SUMS / (width * panels_at_once * volume)).clamp(1, plan.channels);
         let channels_at_once = plan.channels.div_ceil(plan.channels.div_ceil(fitting));
@@ -127,11 +127,12 @@ impl<'a> Task<'a> {
             data: &input[self.group * plan.channels * volume..],
             image_stride: plan.groups * plan.channels * volume,
         };
-        let regions: Vec<Region> = self.blocks().iter().map(|b| Region::new(&self.cut.window, b)).collect();
-        let largest = regions.iter().map(|r| r.channel_stride).max().unwrap_or(0);
+        let region = |block| Region::new(&self.cut.window, block, self.channels.len());
+        let regions: Vec<Region> = self.blocks().iter().map(region).collect();
+        let largest = regions.iter().map(|r| r.len).max().unwrap_or(0);
         let positions = self.blocks().iter().map(Block::len).max().unwrap_or(0);
         let sums = self.taps.len() * self.rows_per_tap() * width;
-        let sizes = [self.channels.len() * largest, positions * width, sums * self.panels.len()];
+        let sizes = [largest, positions * width, sums * self.panels.len()];
         with_scratch::<T, _>(sizes.iter().sum(), |scratch| {
             let (piece, rest) = scratch.split_at_mut(sizes[0]);
             let (columns, all) = rest.split_at_mut(sizes[1]);
@@ -145,7 +146,7 @@ impl<'a> Task<'a> {
                 for (panel, sums) in self.panels.clone().zip(all.chunks_exact_mut(sums)) {
                     self.pack_gradient(grad, block, panel, width, columns);
                     let product = Product {
-                        a: &piece[..self.channels.len() * region.channel_stride],
+                        a: &*piece,
                         rows: &rows,
                         steps: &steps,
                         b: columns,

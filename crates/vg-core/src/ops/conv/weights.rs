@@ -113,7 +113,11 @@ impl<T: Real> Packed<T> {
             }
             for c in (0..channels).step_by(together) {
                 let n = together.min(channels - c);
-                if rows > 0 {
+                if rows > 0 && layout.row == 1 && n == 1 {
+                    // Rows of one element each: they already lie side by side.
+                    let from = group * layout.group + row + (first + c) * layout.channel;
+                    columns[..rows].copy_from_slice(&weight[from..from + rows]);
+                } else if rows > 0 {
                     let from =
                         &weight[group * layout.group + row * layout.row + (first + c) * layout.channel..];
                     assert!(from.len() >= (rows - 1) * layout.row + n * volume);

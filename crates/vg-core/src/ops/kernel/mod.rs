@@ -225,40 +225,31 @@ impl Simd {
         }
         Self::Baseline
     }
-}
 
-/// Compiles a function once for each instruction set and calls the one for this CPU:
-/// `vectorised!(fn name<T: Real>(a: A, b: B) = body);` makes `name::<T>(simd, a, b)` from the `#[inline(always)]` function `body`.
-macro_rules! vectorised {
-    ($(#[$doc:meta])* $vis:vis fn $name:ident<$t:ident: Real>($($arg:ident: $ty:ty),* $(,)?) = $body:ident) => {
-        $(#[$doc])*
-        #[allow(clippy::too_many_arguments)]
-        $vis fn $name<$t: $crate::ops::real::Real>(simd: $crate::ops::kernel::Simd, $($arg: $ty),*) {
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx2,fma")]
-            #[allow(clippy::too_many_arguments)]
-            fn avx2<$t: $crate::ops::real::Real>($($arg: $ty),*) {
-                $body($($arg),*);
-            }
-            #[cfg(target_arch = "x86_64")]
-            #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
-            #[allow(clippy::too_many_arguments)]
-            fn avx512<$t: $crate::ops::real::Real>($($arg: $ty),*) {
-                $body($($arg),*);
-            }
-            match simd {
-                $crate::ops::kernel::Simd::Baseline => $body($($arg),*),
-                // SAFETY: the variants of `Simd` are only made on CPUs that have these features.
-                #[cfg(target_arch = "x86_64")]
-                $crate::ops::kernel::Simd::Avx2 => unsafe { avx2($($arg),*) },
-                // SAFETY: as above.
-                #[cfg(target_arch = "x86_64")]
-                $crate::ops::kernel::Simd::Avx512 => unsafe { avx512($($arg),*) },
-            }
+    /// Runs `f` compiled for these instructions: its loops, and all that is inlined into it, become vector code.
+    #[inline(always)]
+    pub(crate) fn run<R>(self, f: impl FnOnce() -> R) -> R {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<R>(f: impl FnOnce() -> R) -> R {
+            f()
         }
-    };
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx2,fma")]
+        fn avx512<R>(f: impl FnOnce() -> R) -> R {
+            f()
+        }
+        match self {
+            Self::Baseline => f(),
+            // SAFETY: the variant is only made on CPUs that have these features.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => unsafe { avx2(f) },
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => unsafe { avx512(f) },
+        }
+    }
 }
-pub(crate) use vectorised;
 
 macro_rules! choose {
     ($name:ident, $t:ty, $doc:literal) => {

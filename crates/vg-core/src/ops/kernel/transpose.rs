@@ -16,6 +16,12 @@ pub(crate) unsafe fn transpose<T: Real>(
     rows: usize,
     columns: usize,
 ) {
+    let plain_copy = (columns == 1 && src_stride == 1) || (rows == 1 && dst_stride == 1);
+    if plain_copy {
+        // SAFETY: a line of elements that lie side by side in both.
+        unsafe { std::ptr::copy_nonoverlapping(src, dst, rows * columns) };
+        return;
+    }
     #[cfg(target_arch = "x86_64")]
     if simd == Simd::Avx512 && size_of::<T>() == 4 {
         for i in (0..rows).step_by(16) {
@@ -116,8 +122,11 @@ mod tests {
     use super::*;
 
     fn agrees<T: Real>(simd: Simd) {
-        for (rows, columns) in [(1, 1), (16, 16), (5, 19), (33, 7), (16, 48), (0, 3)] {
-            let (src_stride, dst_stride) = (columns + 3, rows + 2);
+        let padded =
+            [(1, 1), (16, 16), (5, 19), (33, 7), (16, 48), (0, 3)].map(|(r, c)| (r, c, c + 3, r + 2));
+        for (rows, columns, src_stride, dst_stride) in
+            padded.into_iter().chain([(1, 9, 12, 1), (9, 1, 1, 11)])
+        {
             let src: Vec<T> = (0..rows * src_stride).map(|i| T::of(i as f64)).collect();
             let mut dst = vec![T::of(-1.0); columns * dst_stride];
             // SAFETY: the buffers hold the elements named by these strides and sizes.

@@ -1,0 +1,14 @@
+//! The allocator of the programs: jemalloc, told to keep its pages and to take them in large ones.
+//!
+//! A training step allocates the same large buffers again and again. Fresh memory from the system costs more than the arithmetic
+//! that fills it, so nothing is given back: what a run needed once, it will need in the next step.
+
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+/// Read by jemalloc when the program starts: no decay of free pages, none given back at once for being large, huge pages.
+#[cfg(not(target_env = "msvc"))]
+// SAFETY: jemalloc reads this symbol as a pointer to a string that ends in zero; the first word of a slice is that pointer.
+#[unsafe(export_name = "_rjem_malloc_conf")]
+static OPTIONS: &[u8] = b"dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always\0";

@@ -1,0 +1,110 @@
+//! Our side of an operation.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::Result;
+use candle_core::{CpuStorage, CustomOp1, DType, Device, Layout, Shape, Tensor, Var};
+use vg_core::Rng;
+use vg_core::ops::Activation;
+use vg_core::ops::batch_norm::batch_norm_train;
+use vg_core::ops::conv::{ConvParams, conv, conv_transpose, conv_weight_grad};
+
+use super::cases::{Case, Kind, Pass};
+
+/// An operation with its tensors.
+pub struct Operation {
+    case: Case,
+    input: Var,
+    weight: Var,
+    /// Gradient of the result.
+    grad: Tensor,
+}
+
+impl Operation {
+    /// Random operands; the operation has run once.
+    pub fn new(case: &Case) -> Result<Self> {
+        let random = |name: &str, dims: &[usize]| {
+            Rng::new(1).stream(name).uniform_tensor(dims, -1.0, 1.0, DType::F32, &Device::Cpu)
+        };
+        let input = Var::from_tensor(&random("input", case.input)?)?;
+        let weight = Var::from_tensor(&random("weight", case.weight)?)?;
+        let mut operation = Self { case: case.clone(), grad: input.as_detached_tensor(), input, weight };
+        let dims = operation.forward(&operation.input.as_detached_tensor())?.dims().to_vec();
+        operation.grad = random("grad", &dims)?;
+        operation.run()?;
+        Ok(operation)
+    }
+
+    /// Seconds per call, over at least `seconds` seconds.
+    pub fn time(&self, seconds: f64) -> Result<f64> {
+        let (started, mut calls) = (Instant::now(), 0.0);
+        loop {
+            self.run()?;
+            calls += 1.0;
+            let elapsed = started.elapsed().as_secs_f64();
+            if elapsed >= seconds {
+                return Ok(elapsed / calls);
+            }
+        }
+    }
+
+    fn params(&self) -> ConvParams {
+        ConvParams::uniform(self.case.stride, self.case.padding)
+    }
+
+    fn forward(&self, input: &Tensor) -> Result<Tensor> {
+        let (w, p) = (self.weight.as_detached_tensor(), self.params());
+        Ok(match self.case.kind {
+            Kind::Conv => conv(input, &w, &p)?,
+            Kind::ConvTranspose => conv_transpose(input, &w, &p, [0; 3])?,
+            Kind::NormLeakyRelu => {
+                batch_norm_train(input, self.weight.as_tensor(), None, 1e-5, Activation::LeakyRelu(0.2))?.0
+            }
+        })
+    }
+
+    fn run(&self) -> Result<()> {
+        let (x, w, g) = (self.input.as_detached_tensor(), self.weight.as_detached_tensor(), &self.grad);
+        let (p, kernel) = (self.params(), self.case.weight.get(2..).unwrap_or_default());
+        match (self.case.kind, self.case.pass) {
+            (_, Pass::Forward) => {
+                black_box(self.forward(&x)?);
+            }
+            (Kind::Conv, Pass::InputGrad) => {
+                black_box(conv_transpose(g, &w, &p, [0; 3])?);
+            }
+            (_, Pass::InputGrad) => {
+                black_box(conv(g, &w, &p)?);
+            }
+            (Kind::Conv, Pass::WeightGrad) => {
+                black_box(conv_weight_grad(&x, g, kernel, &p)?);
+            }
+            (_, Pass::WeightGrad) => {
+                black_box(conv_weight_grad(g, &x, kernel, &p)?);
+            }
+            (_, Pass::Training) => {
+                let y = self.forward(self.input.as_tensor())?;
+                black_box(y.apply_op1(Seed(g.clone()))?.backward()?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Starts a backward pass with a given gradient; its own value means nothing.
+struct Seed(Tensor);
+
+impl CustomOp1 for Seed {
+    fn name(&self) -> &'static str {
+        "seed"
+    }
+
+    fn cpu_fwd(&self, _s: &CpuStorage, _l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        Ok((CpuStorage::F32(vec![0.0]), Shape::from(())))
+    }
+
+    fn bwd(&self, _arg: &Tensor, _res: &Tensor, _grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        Ok(Some(self.0.clone()))
+    }
+}
