@@ -4,6 +4,7 @@
 //! | module | what |
 //! |---|---|
 //! | [`ops`] | convolution in 1 to 3 dimensions with its gradients, batch norm, singular value clipping |
+//! | [`grad`] | backward passes, with a tape that spares candle's zero-filled sums |
 //! | [`nn`] | layers over `ops` with PyTorch's weight layouts, parameter stores, initialisers |
 //! | [`loss`] | losses that several papers share |
 //! | [`optim`] | Adam, RMSProp, parameter groups, moving averages |
@@ -20,6 +21,7 @@ pub mod batch;
 pub mod checkpoint;
 pub mod config;
 mod error;
+pub mod grad;
 pub mod loss;
 pub mod model;
 pub mod nn;

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device};
 use criterion::{Criterion, criterion_group, criterion_main};
 use vg_core::config::ModelConfig;
+use vg_core::grad::Tape;
 use vg_core::model::{Init, Model};
 use vg_core::sample::SampleRequest;
 use vg_core::train::{StepCx, StepLog, Trainer};
@@ -21,6 +22,7 @@ fn step(c: &mut Criterion, preset: &str) {
             step += 1;
             let (rng, mut log) = (Rng::new(0).child("step", step), StepLog::default());
             let mut cx = StepCx { rng, log: &mut log, step, clips_seen: 0, epoch_clips: 1 };
+            let _tape = Tape::start();
             trainer.step(&batch, &mut cx).expect("a step");
         });
     });

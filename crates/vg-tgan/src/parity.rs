@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
+use vg_core::grad::Grads;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::ops::svc::clip_singular_values;
@@ -207,7 +207,7 @@ impl Case<'_> {
 }
 
 /// Gradients by official parameter name.
-fn named(nets: &TganTrainer, grads: &GradStore) -> BTreeMap<String, Tensor> {
+fn named(nets: &TganTrainer, grads: &Grads) -> BTreeMap<String, Tensor> {
     let found = |(name, var): (String, candle_core::Var)| Some((name, grads.get(var.as_tensor())?.clone()));
     all_to_reference(nets.store().vars("").into_iter().filter_map(found).collect())
 }

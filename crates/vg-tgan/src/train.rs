@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{DType, Device, Tensor, Var};
 use vg_core::checkpoint::{CheckpointReader, CheckpointWriter};
+use vg_core::grad::{Grads, backward, backward_from};
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::optim::{ParamGroup, RmsProp, step_all};
@@ -77,9 +77,9 @@ pub struct Gradients {
     /// The critic's loss, a scalar.
     pub critic_loss: Tensor,
     /// Gradients of the generators' loss for their variables.
-    pub generator: GradStore,
+    pub generator: Grads,
     /// Gradients of the critic's loss for its variables.
-    pub critic: GradStore,
+    pub critic: Grads,
 }
 
 /// Networks and optimizers of a run.
@@ -156,21 +156,21 @@ impl TganTrainer {
         let generator_loss = generator_loss(loss, &score_fake)?;
         let critic_loss = critic_loss(loss, &score_fake, &score_real)?;
 
-        let critic = critic_loss.backward()?;
+        let critic = backward(&critic_loss)?;
         let through = self.gradient_of_clips(&generator_loss, &critic, &leaf)?;
-        let generator = (fake * through)?.sum_all()?.backward()?;
+        let generator = backward_from(&fake, &through)?;
         Ok(Gradients { generator_loss, critic_loss, generator, critic })
     }
 
     /// Gradient of the generators' loss for the generated clips.
     ///
     /// In a WGAN the critic's loss holds the same term with the opposite sign, so that its backward pass has already made it.
-    fn gradient_of_clips(&self, generator_loss: &Tensor, critic: &GradStore, leaf: &Var) -> Result<Tensor> {
+    fn gradient_of_clips(&self, generator_loss: &Tensor, critic: &Grads, leaf: &Var) -> Result<Tensor> {
         let taken = "the generated clips enter both losses";
         if self.config.train.loss == Loss::Wgan {
             return Ok(critic.get(leaf.as_tensor()).expect(taken).neg()?);
         }
-        Ok(generator_loss.backward()?.remove(leaf.as_tensor()).expect(taken))
+        Ok(backward(generator_loss)?.remove(leaf.as_tensor()).expect(taken))
     }
 
     /// Updates both networks from gradients taken before, then applies the critic's constraint. `step` counts from 1.

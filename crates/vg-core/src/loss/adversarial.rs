@@ -6,7 +6,7 @@ use crate::Result;
 
 /// `log(1 + exp(x))` without overflow, any shape; its gradient is the logistic function, exact also at 0.
 pub fn softplus(x: &Tensor) -> Result<Tensor> {
-    Ok(x.contiguous()?.apply_op1(Softplus)?)
+    Ok(crate::grad::apply1(&x.contiguous()?, Softplus)?)
 }
 
 /// Binary cross-entropy of logits against one constant label in [0, 1], averaged over all elements: a scalar.

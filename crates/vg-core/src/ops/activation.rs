@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, WithD
 use super::real::{Real, by_dtype, slice};
 use super::threads::{map, map2};
 use crate::Result;
+use crate::grad::{apply1, apply2};
 
 /// A pointwise nonlinearity, alone or fused into the operation before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -30,7 +31,7 @@ impl Activation {
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Identity => Ok(x.clone()),
-            _ => Ok(x.contiguous()?.apply_op1(Pointwise(self))?),
+            _ => Ok(apply1(&x.contiguous()?, Pointwise(self))?),
         }
     }
 
@@ -45,9 +46,9 @@ impl Activation {
             Self::Identity => Ok(grad.clone()),
             // Constant slopes: the result only chooses between them, so the second derivative does not reach it.
             Self::Relu | Self::LeakyRelu(_) => {
-                y.detach().contiguous()?.apply_op2(&grad.contiguous()?, PointwiseGrad(self))
+                apply2(&y.detach().contiguous()?, &grad.contiguous()?, PointwiseGrad(self))
             }
-            _ => y.contiguous()?.apply_op2(&grad.contiguous()?, PointwiseGrad(self)),
+            _ => apply2(&y.contiguous()?, &grad.contiguous()?, PointwiseGrad(self)),
         }
     }
 

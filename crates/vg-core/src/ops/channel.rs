@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Te
 
 use super::real::{Real, by_dtype, slice};
 use super::threads::{Shared, filled, for_each};
+use crate::grad::{apply1, apply2, apply3};
 use crate::{Error, Result};
 
 /// `x * scale + shift` per channel.
@@ -16,19 +17,19 @@ use crate::{Error, Result};
 pub fn channel_affine(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
     check(x, scale, "channel scale")?;
     check(x, shift, "channel shift")?;
-    Ok(x.contiguous()?.apply_op3(&scale.contiguous()?, &shift.contiguous()?, Affine)?)
+    Ok(apply3(&x.contiguous()?, &scale.contiguous()?, &shift.contiguous()?, Affine)?)
 }
 
 /// `x * scale` per channel; shapes and errors as [`channel_affine`].
 pub fn channel_scale(x: &Tensor, scale: &Tensor) -> Result<Tensor> {
     check(x, scale, "channel scale")?;
-    Ok(x.contiguous()?.apply_op2(&scale.contiguous()?, Scale)?)
+    Ok(apply2(&x.contiguous()?, &scale.contiguous()?, Scale)?)
 }
 
 /// `x + shift` per channel (a bias); shapes and errors as [`channel_affine`].
 pub fn channel_shift(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
     check(x, shift, "channel shift")?;
-    Ok(x.contiguous()?.apply_op2(&shift.contiguous()?, Shift)?)
+    Ok(apply2(&x.contiguous()?, &shift.contiguous()?, Shift)?)
 }
 
 /// Sum over all axes but the second: `[B, C, ...]` to `[C]`. Partial sums of f32 values are added up in f64.
@@ -37,7 +38,7 @@ pub fn channel_shift(x: &Tensor, shift: &Tensor) -> Result<Tensor> {
 /// [`Error::Shape`] when `x` has fewer than two axes.
 pub fn channel_sum(x: &Tensor) -> Result<Tensor> {
     channels(x)?;
-    Ok(x.contiguous()?.apply_op1(Sum)?)
+    Ok(apply1(&x.contiguous()?, Sum)?)
 }
 
 /// Sum of `x * y` over all axes but the second: `[B, C, ...]` twice to `[C]`. Partial sums of f32 products are added up in f64.
@@ -49,7 +50,7 @@ pub fn channel_dot(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     if x.dims() != y.dims() {
         return Err(Error::shape("second operand of channel_dot", format!("{:?}", x.dims()), y.dims()));
     }
-    Ok(x.contiguous()?.apply_op2(&y.contiguous()?, Dot)?)
+    Ok(apply2(&x.contiguous()?, &y.contiguous()?, Dot)?)
 }
 
 pub(super) fn channels(x: &Tensor) -> Result<usize> {

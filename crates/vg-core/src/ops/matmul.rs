@@ -4,6 +4,7 @@ use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, WithDType};
 
 use super::real::{Real, by_dtype, slice};
 use super::threads::{Shared, filled, for_each};
+use crate::grad::apply2;
 
 /// A row-major matrix in memory, read as it is or transposed.
 #[derive(Clone, Copy)]
@@ -88,7 +89,7 @@ pub(crate) struct Product {
 impl Product {
     /// Applies the product; the inner sizes must agree.
     pub(crate) fn of(self, a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
-        a.contiguous()?.apply_op2(&b.contiguous()?, self)
+        apply2(&a.contiguous()?, &b.contiguous()?, self)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::backprop::GradStore;
 use candle_core::{Tensor, Var};
 
 use crate::checkpoint::{CheckpointReader, CheckpointWriter};
+use crate::grad::{Grads, backward, clear};
 use crate::{Error, Result};
 
 /// An update rule; its state per variable lives in the [`ParamGroup`].
@@ -85,7 +85,7 @@ impl ParamGroup {
     }
 
     /// One update from gradients; variables without one stay as they are.
-    fn step(&mut self, grads: &GradStore) -> Result<()> {
+    fn step(&mut self, grads: &Grads) -> Result<()> {
         self.steps += 1;
         for param in self.params.values() {
             if let Some(grad) = grads.get(param.var.as_tensor()) {
@@ -142,18 +142,20 @@ impl ParamGroup {
 pub fn update<const N: usize>(losses: [(&mut ParamGroup, &Tensor); N]) -> Result<()> {
     let mut steps = Vec::with_capacity(N);
     for (group, loss) in losses {
-        steps.push((group, loss.backward()?));
+        steps.push((group, backward(loss)?));
     }
     for (group, grads) in steps {
         group.step(&grads)?;
     }
+    clear();
     Ok(())
 }
 
 /// Updates groups from gradients that were taken before, for losses that share a backward pass.
-pub fn step_all<const N: usize>(groups: [(&mut ParamGroup, &GradStore); N]) -> Result<()> {
+pub fn step_all<const N: usize>(groups: [(&mut ParamGroup, &Grads); N]) -> Result<()> {
     for (group, grads) in groups {
         group.step(grads)?;
     }
+    clear();
     Ok(())
 }

@@ -8,6 +8,7 @@ use super::log::{Scalar, StepLog, check_finite};
 use super::observer::{Observer, StepReport};
 use super::trainer::{StepCx, Trainer};
 use crate::checkpoint::{CheckpointReader, CheckpointWriter, Progress, step_folders};
+use crate::grad::Tape;
 use crate::model::{Experiment, Init};
 use crate::sample::SampleRequest;
 use crate::{BatchSource, Error, Result, Rng};
@@ -154,7 +155,10 @@ impl<'a> Driver<'a> {
             clips_seen: self.progress.clips_seen,
             epoch_clips: self.source.info().clips,
         };
-        let made = self.trainer.step(&batch, &mut cx);
+        let made = {
+            let _tape = Tape::start();
+            self.trainer.step(&batch, &mut cx)
+        };
         if made.is_err() {
             // A step that fails on broken numbers is better explained by its losses.
             check_finite(&log.read()?, step)?;

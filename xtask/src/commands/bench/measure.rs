@@ -8,6 +8,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vg_core::config::ConfigSource;
+use vg_core::grad::Tape;
 use vg_core::model::{Experiment, Init};
 use vg_core::rng::Stream;
 use vg_core::sample::SampleRequest;
@@ -145,7 +146,10 @@ fn time_steps(trainer: &mut dyn Trainer, steps: u64, init: &Init) -> Result<f64>
         let rng = Rng::new(init.seed).child("step", step);
         let mut cx = StepCx { rng, log: &mut log, step, clips_seen, epoch_clips: EPOCH_CLIPS };
         let started = Instant::now();
-        trainer.step(&batch, &mut cx)?;
+        {
+            let _tape = Tape::start();
+            trainer.step(&batch, &mut cx)?;
+        }
         log.read()?;
         times.push(started.elapsed().as_secs_f64());
         clips_seen += spec.clips as u64;

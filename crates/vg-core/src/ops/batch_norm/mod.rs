@@ -10,6 +10,7 @@ use candle_core::{DType, Tensor};
 
 use super::Activation;
 use super::channel::{channel_affine, channels, check};
+use crate::grad::apply3;
 use crate::{Error, Result};
 
 /// Statistics of one batch, per channel.
@@ -65,7 +66,7 @@ pub fn batch_norm_train(
     let fused = if activation.is_piecewise_linear() { activation } else { Activation::Identity };
     let op = train::Train::new(eps, fused);
     let stats = op.stats();
-    let y = x.contiguous()?.apply_op3(&gamma.contiguous()?, &beta, op)?;
+    let y = apply3(&x.contiguous()?, &gamma.contiguous()?, &beta, op)?;
     let stats = stats.get().cloned().ok_or_else(|| {
         Error::Unsupported(
             "batch norm in training mode runs on the CPU only; move the tensors there".to_owned(),

@@ -10,6 +10,7 @@ use super::super::real::{Real, by_dtype, slice};
 use super::BatchStats;
 use super::cpu::{self, Affine, GradSums, Saved};
 use super::second_order::Graph;
+use crate::grad::{apply1, apply2, apply3};
 
 /// `x, gamma, beta -> y`.
 pub(super) struct Train {
@@ -76,14 +77,13 @@ impl CustomOp3 for Train {
             sums: Arc::default(),
         };
         let d_x = if x.track_op() {
-            Some(x.apply_op3(gamma, &grad, InputGrad(past.clone()))?)
+            Some(apply3(x, gamma, &grad, InputGrad(past.clone()))?)
         } else {
             past.compute_sums(&grad)?;
             None
         };
-        let d_gamma =
-            if gamma.track_op() { Some(x.apply_op2(&grad, GammaGrad(past.clone()))?) } else { None };
-        let d_beta = if beta.track_op() { Some(grad.apply_op1(BetaGrad(past))?) } else { None };
+        let d_gamma = if gamma.track_op() { Some(apply2(x, &grad, GammaGrad(past.clone()))?) } else { None };
+        let d_beta = if beta.track_op() { Some(apply1(&grad, BetaGrad(past))?) } else { None };
         Ok((d_x, d_gamma, d_beta))
     }
 }

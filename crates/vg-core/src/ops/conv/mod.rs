@@ -27,6 +27,7 @@ pub use geometry::ConvParams;
 use self::geometry::Geometry;
 use self::op::{Backward, Forward, WeightGrad};
 use super::Activation;
+use crate::grad::{apply2, apply3};
 use crate::{Error, Result};
 
 /// What follows a convolution in the same pass over the result.
@@ -65,8 +66,8 @@ pub fn conv_fused(
     let op = Forward { geometry, activation: epilogue.activation };
     let (input, weight) = operands(input, weight)?;
     match checked_bias(&epilogue, geometry.c_out, &input)? {
-        Some(bias) => Ok(input.apply_op3(&weight, &bias, op)?),
-        None => Ok(input.apply_op2(&weight, op)?),
+        Some(bias) => Ok(apply3(&input, &weight, &bias, op)?),
+        None => Ok(apply2(&input, &weight, op)?),
     }
 }
 
@@ -107,8 +108,8 @@ pub fn conv_transpose_fused(
     let op = Backward { geometry, activation: epilogue.activation };
     let (input, weight) = operands(input, weight)?;
     match checked_bias(&epilogue, geometry.c_in, &input)? {
-        Some(bias) => Ok(input.apply_op3(&weight, &bias, op)?),
-        None => Ok(input.apply_op2(&weight, op)?),
+        Some(bias) => Ok(apply3(&input, &weight, &bias, op)?),
+        None => Ok(apply2(&input, &weight, op)?),
     }
 }
 
@@ -128,7 +129,7 @@ pub fn conv_weight_grad(
 ) -> Result<Tensor> {
     let geometry = Geometry::weight_grad(input.dims(), grad.dims(), kernel, params)?;
     let (input, grad) = operands(input, grad)?;
-    Ok(input.apply_op2(&grad, WeightGrad { geometry })?)
+    Ok(apply2(&input, &grad, WeightGrad { geometry })?)
 }
 
 /// Both operands contiguous and of one supported type.

@@ -7,6 +7,7 @@ use super::super::channel::channel_sum;
 use super::super::real::{Real, by_dtype, slice};
 use super::geometry::Geometry;
 use super::{apply, weight_grad};
+use crate::grad::apply2;
 
 /// `input, weight (, bias) -> output`.
 #[derive(Clone, Copy)]
@@ -46,8 +47,8 @@ impl Forward {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let geometry = self.geometry;
-        let d_input = wanted(input, || grad.apply_op2(&weight.contiguous()?, Backward::linear(geometry)))?;
-        let d_weight = wanted(weight, || input.contiguous()?.apply_op2(grad, WeightGrad { geometry }))?;
+        let d_input = wanted(input, || apply2(grad, &weight.contiguous()?, Backward::linear(geometry)))?;
+        let d_weight = wanted(weight, || apply2(&input.contiguous()?, grad, WeightGrad { geometry }))?;
         Ok((d_input, d_weight))
     }
 }
@@ -70,8 +71,8 @@ impl Backward {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let geometry = self.geometry;
-        let d_input = wanted(input, || grad.apply_op2(&weight.contiguous()?, Forward::linear(geometry)))?;
-        let d_weight = wanted(weight, || grad.apply_op2(&input.contiguous()?, WeightGrad { geometry }))?;
+        let d_input = wanted(input, || apply2(grad, &weight.contiguous()?, Forward::linear(geometry)))?;
+        let d_weight = wanted(weight, || apply2(grad, &input.contiguous()?, WeightGrad { geometry }))?;
         Ok((d_input, d_weight))
     }
 }
@@ -173,8 +174,8 @@ impl CustomOp2 for WeightGrad {
         grad: &Tensor,
     ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let (geometry, grad) = (self.geometry, grad.contiguous()?);
-        let d_input = wanted(input, || output.contiguous()?.apply_op2(&grad, Backward::linear(geometry)))?;
-        let d_output = wanted(output, || input.contiguous()?.apply_op2(&grad, Forward::linear(geometry)))?;
+        let d_input = wanted(input, || apply2(&output.contiguous()?, &grad, Backward::linear(geometry)))?;
+        let d_output = wanted(output, || apply2(&input.contiguous()?, &grad, Forward::linear(geometry)))?;
         Ok((d_input, d_output))
     }
 }

@@ -1,0 +1,129 @@
+//! Gradients, with or without a tape.
+//!
+//! candle's own backward pass starts every gradient as a tensor of zeros and adds to it, once for each operation: two more passes
+//! over memory and two more buffers than a chain of layers needs. While a [`Tape`] records, the operations of [`crate::ops`] are
+//! kept in a list of their own instead of candle's graph, and [`backward`] walks it and hands gradients on as they are. Operations
+//! of candle in between keep working; their stretches of the graph are left to candle. The gradients are the same, bit for bit.
+//!
+//! The training driver records each step. Without a tape, [`backward`] is candle's.
+
+mod tape;
+
+use std::collections::HashMap;
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, TensorId, WithDType};
+
+pub use tape::Tape;
+pub(crate) use tape::{apply1, apply2, apply3, clear};
+
+use crate::Result;
+
+/// Gradients of variables.
+#[derive(Debug, Default)]
+pub struct Grads(HashMap<TensorId, Tensor>);
+
+impl Grads {
+    /// The gradient of a variable, of its shape; `None` if the loss does not depend on it.
+    pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
+        self.0.get(&variable.id())
+    }
+
+    /// Takes a gradient out.
+    pub fn remove(&mut self, variable: &Tensor) -> Option<Tensor> {
+        self.0.remove(&variable.id())
+    }
+
+    fn add(&mut self, id: TensorId, grad: Tensor) -> Result<()> {
+        let sum = match self.0.remove(&id) {
+            Some(before) => (before + grad)?,
+            None => grad,
+        };
+        self.0.insert(id, sum);
+        Ok(())
+    }
+
+    /// Lets a gradient (ones, if absent) of `tensor` flow to the variables before it, through operations of candle.
+    fn flow(&mut self, tensor: &Tensor, grad: Option<Tensor>) -> Result<()> {
+        if tensor.is_variable() {
+            let grad = match grad {
+                Some(grad) => grad,
+                None => tensor.ones_like()?.detach(),
+            };
+            return self.add(tensor.id(), grad);
+        }
+        if !tensor.track_op() {
+            return Ok(());
+        }
+        let store = match grad {
+            Some(grad) => tensor.apply_op1(Seed(grad))?.backward()?,
+            None => tensor.backward()?,
+        };
+        for id in store.get_ids() {
+            if let Some(grad) = store.get_id(*id) {
+                self.add(*id, grad.clone())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Gradients of the sum of all elements of `loss`, for all variables that it depends on; constants with respect to them.
+///
+/// # Errors
+/// [`crate::Error::Tensor`] when an operation on the way has no gradient.
+pub fn backward(loss: &Tensor) -> Result<Grads> {
+    run(loss, None)
+}
+
+/// The same, starting from a given gradient of `tensor`, which has its shape: the gradient of `sum(tensor * gradient)`.
+///
+/// # Errors
+/// As [`backward`]; also when the shapes differ.
+pub fn backward_from(tensor: &Tensor, gradient: &Tensor) -> Result<Grads> {
+    if tensor.dims() != gradient.dims() {
+        return Err(crate::Error::shape("gradient", format!("{:?}", tensor.dims()), gradient.dims()));
+    }
+    run(tensor, Some(gradient.detach()))
+}
+
+fn run(tensor: &Tensor, gradient: Option<Tensor>) -> Result<Grads> {
+    let mut grads = Grads::default();
+    match tape::pause() {
+        None => grads.flow(tensor, gradient)?,
+        Some(paused) => {
+            grads.flow(tensor, gradient)?;
+            for record in paused.records().iter().rev() {
+                if let Some(grad) = grads.0.remove(&record.output.id()) {
+                    for (input, grad) in record.gradients(&grad)? {
+                        grads.flow(input, Some(grad))?;
+                    }
+                }
+            }
+        }
+    }
+    Ok(grads)
+}
+
+/// Starts candle's backward pass with a given gradient; its own value means nothing.
+struct Seed(Tensor);
+
+impl CustomOp1 for Seed {
+    fn name(&self) -> &'static str {
+        "gradient"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, _layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let value = match storage {
+            CpuStorage::F64(_) => f64::to_cpu_storage_owned(vec![0.0]),
+            _ => f32::to_cpu_storage_owned(vec![0.0]),
+        };
+        Ok((value, Shape::from(())))
+    }
+
+    fn bwd(&self, _arg: &Tensor, _res: &Tensor, _grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        Ok(Some(self.0.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! The list of operations of one training step.
+
+use std::cell::RefCell;
+use std::ops::Deref;
+use std::rc::Rc;
+
+use candle_core::{
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, Var,
+};
+
+/// Records the operations of [`crate::ops`] on this thread for as long as it lives; see [`crate::grad`].
+///
+/// Their results then are variables to candle: take gradients with [`crate::grad::backward`], not with candle's method of that name,
+/// which would stop at them. An update of weights ends what was recorded before it, as does dropping the tape. Tapes do not nest: an
+/// inner one records nothing.
+#[must_use = "records for as long as it lives"]
+pub struct Tape {
+    outermost: bool,
+}
+
+/// What this thread does with operations.
+enum State {
+    /// Leave them to candle's graph.
+    Off,
+    Record(Vec<Rc<Record>>),
+    /// Compute results only: a backward pass is under way.
+    Paused,
+}
+
+thread_local! {
+    static STATE: RefCell<State> = const { RefCell::new(State::Off) };
+}
+
+impl Tape {
+    /// Starts to record.
+    pub fn start() -> Self {
+        let outermost = STATE.with_borrow(|s| matches!(s, State::Off));
+        if outermost {
+            STATE.set(State::Record(Vec::new()));
+        }
+        Self { outermost }
+    }
+}
+
+impl Drop for Tape {
+    fn drop(&mut self) {
+        if self.outermost {
+            STATE.set(State::Off);
+        }
+    }
+}
+
+/// Forgets what was recorded: the weights have changed.
+pub(crate) fn clear() {
+    STATE.with_borrow_mut(|s| {
+        if let State::Record(records) = s {
+            records.clear();
+        }
+    });
+}
+
+/// The records of this thread while a backward pass walks them.
+pub(super) struct Paused(Vec<Rc<Record>>);
+
+impl Paused {
+    pub(super) fn records(&self) -> &[Rc<Record>] {
+        &self.0
+    }
+}
+
+impl Drop for Paused {
+    fn drop(&mut self) {
+        // Other backward passes through the same records may follow.
+        STATE.set(State::Record(std::mem::take(&mut self.0)));
+    }
+}
+
+/// Stops recording until the result is dropped; `None` without a tape.
+pub(super) fn pause() -> Option<Paused> {
+    STATE.with_borrow_mut(|s| match std::mem::replace(s, State::Paused) {
+        State::Record(records) => Some(Paused(records)),
+        other => {
+            *s = other;
+            None
+        }
+    })
+}
+
+/// One operation with its operands and its result.
+pub(super) struct Record {
+    op: Op,
+    inputs: Vec<Tensor>,
+    pub output: Tensor,
+}
+
+enum Op {
+    One(Box<dyn CustomOp1>),
+    Two(Box<dyn CustomOp2>),
+    Three(Box<dyn CustomOp3>),
+}
+
+impl Record {
+    /// Gradients of the operands that have one.
+    pub(super) fn gradients(&self, grad: &Tensor) -> Result<Vec<(&Tensor, Tensor)>> {
+        let (x, y) = (&self.inputs, &self.output);
+        let found = match &self.op {
+            Op::One(op) => vec![op.bwd(&x[0], y, grad)?],
+            Op::Two(op) => {
+                let (a, b) = op.bwd(&x[0], &x[1], y, grad)?;
+                vec![a, b]
+            }
+            Op::Three(op) => {
+                let (a, b, c) = op.bwd(&x[0], &x[1], &x[2], y, grad)?;
+                vec![a, b, c]
+            }
+        };
+        Ok(x.iter().zip(found).filter_map(|(input, grad)| grad.map(|g| (input, g.detach()))).collect())
+    }
+}
+
+/// What is to be done with an operation on these operands.
+enum Way {
+    Candle,
+    Record,
+    Plain,
+}
+
+fn way(operands: &[&Tensor]) -> Way {
+    STATE.with_borrow(|s| match s {
+        State::Off => Way::Candle,
+        State::Paused => Way::Plain,
+        State::Record(_) => {
+            let here = operands.iter().all(|t| t.device().is_cpu());
+            if here && operands.iter().any(|t| t.track_op()) { Way::Record } else { Way::Candle }
+        }
+    })
+}
+
+fn push(op: Op, operands: &[&Tensor], (storage, shape): (CpuStorage, Shape)) -> Result<Tensor> {
+    let output = match storage {
+        CpuStorage::F32(values) => Var::from_vec(values, shape, &Device::Cpu)?,
+        CpuStorage::F64(values) => Var::from_vec(values, shape, &Device::Cpu)?,
+        _ => return Err(candle_core::Error::msg("operations of vg give f32 or f64 tensors")),
+    };
+    let output = output.as_tensor().clone();
+    let inputs = operands.iter().map(|t| (*t).clone()).collect();
+    STATE.with_borrow_mut(|s| {
+        if let State::Record(records) = s {
+            records.push(Rc::new(Record { op, inputs, output: output.clone() }));
+        }
+    });
+    Ok(output)
+}
+
+/// The storage of a tensor on the CPU, to be read while the guard lives.
+struct Read<'a, G: Deref<Target = Storage>>(G, &'a Layout);
+
+impl<'a, G: Deref<Target = Storage>> Read<'a, G> {
+    fn get(&self) -> Result<(&CpuStorage, &'a Layout)> {
+        match &*self.0 {
+            Storage::Cpu(storage) => Ok((storage, self.1)),
+            _ => Err(candle_core::Error::msg("expected a tensor on the CPU")),
+        }
+    }
+}
+
+fn read(tensor: &Tensor) -> Read<'_, impl Deref<Target = Storage> + '_> {
+    let (storage, layout) = tensor.storage_and_layout();
+    Read(storage, layout)
+}
+
+/// Applies an operation of one operand.
+pub(crate) fn apply1<C: CustomOp1 + Send + Sync + 'static>(x: &Tensor, op: C) -> Result<Tensor> {
+    match way(&[x]) {
+        Way::Candle => x.apply_op1(op),
+        Way::Plain => x.apply_op1_no_bwd(&op),
+        Way::Record => {
+            let result = {
+                let a = read(x);
+                let a = a.get()?;
+                op.cpu_fwd(a.0, a.1)?
+            };
+            push(Op::One(Box::new(op)), &[x], result)
+        }
+    }
+}
+
+/// Applies an operation of two operands.
+pub(crate) fn apply2<C: CustomOp2 + Send + Sync + 'static>(x: &Tensor, y: &Tensor, op: C) -> Result<Tensor> {
+    match way(&[x, y]) {
+        Way::Candle => x.apply_op2(y, op),
+        Way::Plain => x.apply_op2_no_bwd(y, &op),
+        Way::Record => {
+            let result = {
+                let (a, b) = (read(x), read(y));
+                let (a, b) = (a.get()?, b.get()?);
+                op.cpu_fwd(a.0, a.1, b.0, b.1)?
+            };
+            push(Op::Two(Box::new(op)), &[x, y], result)
+        }
+    }
+}
+
+/// Applies an operation of three operands.
+pub(crate) fn apply3<C: CustomOp3 + Send + Sync + 'static>(
+    x: &Tensor,
+    y: &Tensor,
+    z: &Tensor,
+    op: C,
+) -> Result<Tensor> {
+    match way(&[x, y, z]) {
+        Way::Candle => x.apply_op3(y, z, op),
+        Way::Plain => x.apply_op3_no_bwd(y, z, &op),
+        Way::Record => {
+            let result = {
+                let (a, b, c) = (read(x), read(y), read(z));
+                let (a, b, c) = (a.get()?, b.get()?, c.get()?);
+                op.cpu_fwd(a.0, a.1, b.0, b.1, c.0, c.1)?
+            };
+            push(Op::Three(Box::new(op)), &[x, y, z], result)
+        }
+    }
+}

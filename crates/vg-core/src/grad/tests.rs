@@ -1,0 +1,62 @@
+use candle_core::{DType, Device, Tensor, Var};
+
+use super::*;
+use crate::Rng;
+use crate::ops::Activation;
+use crate::ops::batch_norm::batch_norm_train;
+use crate::ops::conv::{ConvParams, conv};
+
+fn variable(name: &str, shape: &[usize]) -> Var {
+    let stream = &mut Rng::new(9).stream(name);
+    Var::from_tensor(&stream.uniform_tensor(shape, -1.0, 1.0, DType::F32, &Device::Cpu).unwrap()).unwrap()
+}
+
+/// A small network with a reshape and a product of candle in the middle, and a branch that is used twice.
+fn loss(x: &Tensor, w: &[Var; 3]) -> Tensor {
+    let p = ConvParams::uniform(1, 1);
+    let h = conv(x, w[0].as_tensor(), &p).unwrap();
+    let (h, _) = batch_norm_train(&h, w[1].as_tensor(), None, 1e-5, Activation::LeakyRelu(0.2)).unwrap();
+    let turned = h.transpose(2, 3).unwrap().contiguous().unwrap();
+    let h = (conv(&turned, w[2].as_tensor(), &p).unwrap() + &h).unwrap();
+    (&h * &h).unwrap().mean_all().unwrap()
+}
+
+#[test]
+fn a_tape_gives_the_gradients_of_candle_bit_for_bit() {
+    let x = variable("x", &[2, 3, 6, 6]);
+    let w = [variable("a", &[4, 3, 3, 3]), variable("g", &[4]), variable("b", &[4, 4, 3, 3])];
+    let candle = loss(x.as_tensor(), &w).backward().unwrap();
+    let _tape = Tape::start();
+    let value = loss(x.as_tensor(), &w);
+    for _ in 0..2 {
+        let ours = backward(&value).unwrap();
+        for v in w.iter().chain([&x]) {
+            let (a, b) = (ours.get(v.as_tensor()).unwrap(), candle.get(v.as_tensor()).unwrap());
+            let flat = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+            assert_eq!(flat(a), flat(b));
+        }
+    }
+}
+
+#[test]
+fn constants_and_cleared_records_get_nothing() {
+    let x = variable("x", &[1, 1, 4]);
+    let w = variable("w", &[1, 1, 3]);
+    let _tape = Tape::start();
+    let y = conv(&x.as_detached_tensor(), w.as_tensor(), &ConvParams::default()).unwrap();
+    let grads = backward(&y).unwrap();
+    assert!(grads.get(x.as_tensor()).is_none() && grads.get(w.as_tensor()).is_some());
+    clear();
+    assert!(backward(&y).unwrap().get(w.as_tensor()).is_none());
+}
+
+#[test]
+fn a_backward_pass_can_start_from_a_gradient() {
+    let x = variable("x", &[2, 3]);
+    let y = (x.as_tensor() * 3.0).unwrap();
+    let g = variable("g", &[2, 3]).as_detached_tensor();
+    let grads = backward_from(&y, &g).unwrap();
+    let rows = |t: &Tensor| t.to_vec2::<f32>().unwrap();
+    assert_eq!(rows(grads.get(x.as_tensor()).unwrap()), rows(&(&g * 3.0).unwrap()));
+    assert!(backward_from(&y, &g.t().unwrap()).is_err());
+}
