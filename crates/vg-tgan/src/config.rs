@@ -242,7 +242,7 @@ fn demo() -> Config {
     config.generator.temporal_channels = [256, 128, 64, 64];
     config.critic.channels = 24;
     config.train.batch = 16;
-    config.train.lr = 5e-4;
+    config.train.lr = 3e-4;
     config
 }
 
@@ -318,7 +318,7 @@ impl ModelConfig for Config {
         Preset { name: "small", source: "ours: half the width, batch 8; for CPUs", build: small },
         Preset {
             name: "demo",
-            source: "ours: 32x32, vanilla GAN, a quarter of a second a step on two cores; to try things out",
+            source: "ours: 32x32, vanilla GAN, a fifth of a second a step on two cores; to try things out",
             build: demo,
         },
         Preset { name: "tiny", source: "ours: 16x16, milliseconds a step; for tests", build: tiny },
