@@ -24,3 +24,5 @@ pub mod svc;
 mod threads;
 
 pub use activation::Activation;
+#[cfg(any(test, feature = "testing"))]
+pub use kernel::{Instructions, limit_instructions};

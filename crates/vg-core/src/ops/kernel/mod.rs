@@ -13,7 +13,8 @@ pub(crate) mod transpose;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-use std::sync::OnceLock;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::real::Real;
 
@@ -251,18 +252,54 @@ impl Simd {
     }
 }
 
+/// The instruction sets that operations may use, widest last; see [`limit_instructions`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Instructions {
+    /// No `std::arch`: what the compilation target guarantees.
+    Portable,
+    /// AVX2 with FMA.
+    Avx2,
+    /// All that this CPU has.
+    Best,
+}
+
+static LIMIT: AtomicU8 = AtomicU8::new(Instructions::Best as u8);
+
+/// Keeps the operations of this process from using wider instructions than these, to test or compare the kernels for them on one
+/// machine. Only between operations, never during one.
+#[cfg(any(test, feature = "testing"))]
+pub fn limit_instructions(to: Instructions) {
+    LIMIT.store(to as u8, Ordering::SeqCst);
+}
+
+/// The instruction set in use.
+fn active() -> Simd {
+    let best = Simd::detect();
+    let limit = LIMIT.load(Ordering::Relaxed);
+    #[cfg(target_arch = "x86_64")]
+    if limit == Instructions::Avx2 as u8 && best != Simd::Baseline {
+        return Simd::Avx2;
+    }
+    if limit == Instructions::Portable as u8 { Simd::Baseline } else { best }
+}
+
 macro_rules! choose {
     ($name:ident, $t:ty, $doc:literal) => {
         #[doc = $doc]
         pub(crate) fn $name() -> &'static Kernel<$t> {
-            static KERNEL: OnceLock<Kernel<$t>> = OnceLock::new();
-            KERNEL.get_or_init(|| match Simd::detect() {
-                Simd::Baseline => portable::$name(),
+            static PORTABLE: LazyLock<Kernel<$t>> = LazyLock::new(portable::$name);
+            #[cfg(target_arch = "x86_64")]
+            static AVX2: LazyLock<Kernel<$t>> = LazyLock::new(x86::avx2::$name);
+            #[cfg(target_arch = "x86_64")]
+            static AVX512: LazyLock<Kernel<$t>> = LazyLock::new(x86::avx512::$name);
+            match active() {
+                Simd::Baseline => &PORTABLE,
                 #[cfg(target_arch = "x86_64")]
-                Simd::Avx2 => x86::avx2::$name(),
+                Simd::Avx2 => &AVX2,
                 #[cfg(target_arch = "x86_64")]
-                Simd::Avx512 => x86::avx512::$name(),
-            })
+                Simd::Avx512 => &AVX512,
+            }
         }
     };
 }
