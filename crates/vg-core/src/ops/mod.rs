@@ -16,10 +16,11 @@ pub mod activation;
 pub mod batch_norm;
 pub mod channel;
 pub mod conv;
+pub(crate) mod in_place;
 mod kernel;
 pub mod linear;
 mod matmul;
-mod real;
+pub(crate) mod real;
 pub mod svc;
 mod threads;
 
