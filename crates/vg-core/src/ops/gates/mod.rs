@@ -56,7 +56,7 @@ pub fn lstm(gates: &Tensor, cell: &Tensor) -> Result<(Tensor, Tensor)> {
 /// - returns the shape of `h`
 ///
 /// # Errors
-/// As [`lstm`].
+/// As [`lstm()`].
 pub fn gru(input: &Tensor, hidden: &Tensor, h: &Tensor) -> Result<Tensor> {
     typed(h, "GRU state", h.dtype())?;
     fits(input, 3, h, "GRU input gates")?;
@@ -71,7 +71,7 @@ pub fn gru(input: &Tensor, hidden: &Tensor, h: &Tensor) -> Result<Tensor> {
 /// - returns the shape of `h`
 ///
 /// # Errors
-/// As [`lstm`].
+/// As [`lstm()`].
 pub fn conv_gru_reset(gates: &Tensor, h: &Tensor) -> Result<Tensor> {
     typed(h, "ConvGRU state", h.dtype())?;
     fits(gates, 2, h, "ConvGRU gates")?;
@@ -87,7 +87,7 @@ pub fn conv_gru_reset(gates: &Tensor, h: &Tensor) -> Result<Tensor> {
 /// - returns the shape of `h`
 ///
 /// # Errors
-/// As [`lstm`].
+/// As [`lstm()`].
 pub fn conv_gru_blend(gates: &Tensor, candidate: &Tensor, h: &Tensor) -> Result<Tensor> {
     typed(h, "ConvGRU state", h.dtype())?;
     fits(gates, 2, h, "ConvGRU gates")?;
