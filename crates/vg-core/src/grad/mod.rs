@@ -10,13 +10,16 @@
 mod tape;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, TensorId, WithDType};
 
 pub use tape::Tape;
-pub(crate) use tape::{apply1, apply2, apply3, clear};
+pub(crate) use tape::{apply1, apply2, apply3, clear, part, settle};
 
 use crate::Result;
+use crate::ops::in_place::{Rule, update};
+use crate::ops::real::Real;
 
 /// Gradients of variables.
 #[derive(Debug, Default)]
@@ -92,16 +95,60 @@ fn run(tensor: &Tensor, gradient: Option<Tensor>) -> Result<Grads> {
         None => grads.flow(tensor, gradient)?,
         Some(paused) => {
             grads.flow(tensor, gradient)?;
+            let mut parts = Parts::default();
             for record in paused.records().iter().rev() {
-                if let Some(grad) = grads.0.remove(&record.output.id()) {
-                    for (input, grad) in record.gradients(&grad)? {
-                        grads.flow(input, Some(grad))?;
-                    }
+                parts.give(record.output.id(), &mut grads)?;
+                let Some(grad) = grads.0.remove(&record.output.id()) else { continue };
+                if let Some((whole, start)) = record.part() {
+                    parts.add(whole, start, &grad)?;
+                }
+                for (input, grad) in record.gradients(&grad)? {
+                    grads.flow(input, Some(grad))?;
                 }
             }
+            parts.give_all(&mut grads)?;
         }
     }
     Ok(grads)
+}
+
+/// Gradients of variables that operations saw in parts, until all parts are there.
+#[derive(Default)]
+struct Parts(HashMap<TensorId, Tensor>);
+
+impl Parts {
+    /// Adds the gradient of the elements of `whole` from `start` on.
+    fn add(&mut self, whole: &Tensor, start: usize, grad: &Tensor) -> Result<()> {
+        let sum = match self.0.entry(whole.id()) {
+            Entry::Occupied(sum) => sum.into_mut(),
+            Entry::Vacant(slot) => slot.insert(whole.detach().zeros_like()?),
+        };
+        let place = sum.flatten_all()?.narrow(0, start, grad.elem_count())?;
+        update(&place, [], &grad.flatten_all()?, &AddTo)
+    }
+
+    /// Hands the gradient of a variable over.
+    fn give(&mut self, id: TensorId, grads: &mut Grads) -> Result<()> {
+        self.0.remove(&id).map_or(Ok(()), |grad| grads.add(id, grad))
+    }
+
+    fn give_all(self, grads: &mut Grads) -> Result<()> {
+        self.0.into_iter().try_for_each(|(id, grad)| grads.add(id, grad))
+    }
+}
+
+/// `x += g`.
+struct AddTo;
+
+impl Rule<0> for AddTo {
+    const NAME: &'static str = "sum of gradients";
+
+    #[inline(always)]
+    fn apply<T: Real>(&self, x: &mut [T], []: [&mut [T]; 0], g: &[T]) {
+        for (x, g) in x.iter_mut().zip(g) {
+            *x += *g;
+        }
+    }
 }
 
 /// Starts candle's backward pass with a given gradient; its own value means nothing.

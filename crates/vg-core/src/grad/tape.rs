@@ -6,7 +6,10 @@ use std::rc::Rc;
 
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, Var,
+    WithDType,
 };
+
+use crate::ops::real::{by_dtype, slice};
 
 /// Records the operations of [`crate::ops`] on this thread for as long as it lives; see [`crate::grad`].
 ///
@@ -97,9 +100,19 @@ enum Op {
     One(Box<dyn CustomOp1>),
     Two(Box<dyn CustomOp2>),
     Three(Box<dyn CustomOp3>),
+    /// The elements of a variable from this one on.
+    Part(usize),
 }
 
 impl Record {
+    /// The variable that the result is a part of, and the place of its first element there.
+    pub(super) fn part(&self) -> Option<(&Tensor, usize)> {
+        match self.op {
+            Op::Part(start) => Some((&self.inputs[0], start)),
+            _ => None,
+        }
+    }
+
     /// Gradients of the operands that have one.
     pub(super) fn gradients(&self, grad: &Tensor) -> Result<Vec<(&Tensor, Tensor)>> {
         let (x, y) = (&self.inputs, &self.output);
@@ -113,6 +126,8 @@ impl Record {
                 let (a, b, c) = op.bwd(&x[0], &x[1], &x[2], y, grad)?;
                 vec![a, b, c]
             }
+            // The backward pass adds its gradient to a part of the variable's instead.
+            Op::Part(_) => Vec::new(),
         };
         Ok(x.iter().zip(found).filter_map(|(input, grad)| grad.map(|g| (input, g.detach()))).collect())
     }
@@ -144,12 +159,16 @@ fn push(op: Op, operands: &[&Tensor], (storage, shape): (CpuStorage, Shape)) -> 
     };
     let output = output.as_tensor().clone();
     let inputs = operands.iter().map(|t| (*t).clone()).collect();
+    record(op, inputs, output.clone());
+    Ok(output)
+}
+
+fn record(op: Op, inputs: Vec<Tensor>, output: Tensor) {
     STATE.with_borrow_mut(|s| {
         if let State::Record(records) = s {
-            records.push(Rc::new(Record { op, inputs, output: output.clone() }));
+            records.push(Rc::new(Record { op, inputs, output }));
         }
     });
-    Ok(output)
 }
 
 /// The storage of a tensor on the CPU, to be read while the guard lives.
@@ -167,6 +186,51 @@ impl<'a, G: Deref<Target = Storage>> Read<'a, G> {
 fn read(tensor: &Tensor) -> Read<'_, impl Deref<Target = Storage> + '_> {
     let (storage, layout) = tensor.storage_and_layout();
     Read(storage, layout)
+}
+
+/// The elements `start..start + len` of the first axis of `x`.
+///
+/// The tape adds the gradients of all parts of a tensor up in one buffer; candle's `narrow` would pad each of them with zeros.
+pub(crate) fn part(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
+    let view = |x: &Tensor| x.narrow(0, start, len);
+    match way(&[x]) {
+        Way::Candle | Way::Plain => view(x),
+        Way::Record => {
+            let whole = settle(x)?;
+            let output = Var::from_tensor(&view(&whole.detach())?)?.into_inner();
+            let first = start * whole.dims()[1..].iter().product::<usize>();
+            record(Op::Part(first), vec![whole], output.clone());
+            Ok(output)
+        }
+    }
+}
+
+/// The same tensor; while a tape records, one at which the gradients of all later operations are added up before they flow on
+/// through candle's graph.
+pub(crate) fn settle(x: &Tensor) -> Result<Tensor> {
+    match way(&[x]) {
+        Way::Record if !x.is_variable() => apply1(&x.contiguous()?, Same),
+        _ => Ok(x.clone()),
+    }
+}
+
+/// `x`, copied.
+struct Same;
+
+impl CustomOp1 for Same {
+    fn name(&self) -> &'static str {
+        "copy"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        by_dtype!(storage, "copy", T => {
+            Ok((T::to_cpu_storage(slice::<T>(storage, layout)?), layout.shape().clone()))
+        })
+    }
+
+    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some(grad.clone()))
+    }
 }
 
 /// Applies an operation of one operand.

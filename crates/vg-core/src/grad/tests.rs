@@ -60,3 +60,35 @@ fn a_backward_pass_can_start_from_a_gradient() {
     assert_eq!(rows(grads.get(x.as_tensor()).unwrap()), rows(&(&g * 3.0).unwrap()));
     assert!(backward_from(&y, &g.t().unwrap()).is_err());
 }
+
+/// Overlapping parts of a tensor behind an operation of candle, of one behind an operation of ours and of a variable that is also used
+/// whole; one part is not used.
+fn parts_loss(x: &Var, w: &Var) -> Tensor {
+    let product = |a: &Tensor, b: &Tensor| (a * b).unwrap();
+    let doubled = (x.as_tensor() * 2.0).unwrap();
+    let h = Activation::Tanh.apply(x.as_tensor()).unwrap();
+    let part = |t: &Tensor, start: usize| part(t, start, 2).unwrap();
+    let sum = [
+        product(&part(&doubled, 0), &part(&doubled, 1)),
+        product(&part(&h, 2), w.as_tensor()),
+        product(&part(w.as_tensor(), 0), &part(x.as_tensor(), 3)),
+        product(&settle(&doubled).unwrap(), &doubled).narrow(0, 0, 2).unwrap(),
+    ];
+    let _unused = part(&h, 0);
+    Tensor::stack(&sum, 0).unwrap().sum_all().unwrap()
+}
+
+#[test]
+fn parts_have_the_gradients_of_narrow() {
+    let (x, w) = (variable("x", &[5, 3]), variable("w", &[2, 3]));
+    let candle = parts_loss(&x, &w).backward().unwrap();
+    let _tape = Tape::start();
+    let value = parts_loss(&x, &w);
+    for _ in 0..2 {
+        let ours = backward(&value).unwrap();
+        for v in [&x, &w] {
+            let distance = (ours.get(v.as_tensor()).unwrap() - candle.get(v.as_tensor()).unwrap()).unwrap();
+            assert!(distance.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+        }
+    }
+}

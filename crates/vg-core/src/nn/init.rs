@@ -38,6 +38,11 @@ pub enum Init {
         /// Fan-in of the weight.
         fan_in: usize,
     },
+    /// PyTorch's default for every tensor of a recurrent cell: uniform with bound `1 / sqrt(hidden)`.
+    Recurrent {
+        /// Size of the cell's state.
+        hidden: usize,
+    },
     /// Xavier: normal with variance `gain^2 * 2 / (fan_in + fan_out)`.
     XavierNormal {
         /// Factor of the standard deviation.
@@ -75,6 +80,7 @@ impl Init {
             Self::Normal { std } => normal(stream, std),
             Self::NormalAround { mean, std } => Ok((normal(stream, std)? + mean)?),
             Self::KaimingUniform => uniform(stream, 1.0 / (fans(shape).0 as f64).sqrt()),
+            Self::Recurrent { hidden } => uniform(stream, 1.0 / (hidden.max(1) as f64).sqrt()),
             Self::BiasFor { fan_in } => uniform(stream, 1.0 / (fan_in.max(1) as f64).sqrt()),
             Self::XavierNormal { gain } => {
                 let (inputs, outputs) = fans(shape);

@@ -6,6 +6,7 @@ pub mod init;
 mod linear;
 mod mode;
 mod params;
+mod recurrent;
 
 pub use batch_norm::{BatchNorm, BatchNormConfig};
 pub use conv::{
@@ -16,3 +17,6 @@ pub use init::Init;
 pub use linear::{Linear, LinearConfig};
 pub use mode::{Mode, NormStats, Weights};
 pub use params::{Buffer, ParamSource, ParamStore};
+pub use recurrent::{
+    ConvGru2dCell, ConvGruConfig, ConvGruWeights, GruCell, LstmCell, LstmState, RecurrentConfig,
+};

@@ -81,7 +81,7 @@ impl Activation {
 
 /// NaN stays NaN: `NaN > 0` is false and the product keeps it.
 #[inline(always)]
-fn leaky<T: Real>(x: T, slope: T) -> T {
+pub(super) fn leaky<T: Real>(x: T, slope: T) -> T {
     if x > T::nil() { x } else { x * slope }
 }
 

@@ -6,6 +6,7 @@
 //! | [`linear`] | affine map of the last axis | any order |
 //! | [`batch_norm`] | normalisation by batch or running statistics, with a fused activation | two orders |
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
+//! | [`gates`] | the pointwise parts of LSTM, GRU and ConvGRU cells | one order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
@@ -16,10 +17,12 @@ pub mod activation;
 pub mod batch_norm;
 pub mod channel;
 pub mod conv;
+pub mod gates;
+pub(crate) mod in_place;
 mod kernel;
 pub mod linear;
 mod matmul;
-mod real;
+pub(crate) mod real;
 pub mod svc;
 mod threads;
 

@@ -1,6 +1,7 @@
 //! The two number types of the CPU kernels.
 
-use candle_core::{CpuStorage, Layout, Result, WithDType};
+use candle_core::backend::BackendStorage;
+use candle_core::{CpuStorage, Layout, Result, Storage, Tensor, WithDType};
 
 use super::kernel::{Kernel, Simd};
 
@@ -14,8 +15,12 @@ pub(crate) trait Real: WithDType + std::ops::Neg<Output = Self> {
     }
     /// Hyperbolic tangent, to a few units in the last place.
     fn tanh(self) -> Self;
-    /// `1 / (1 + exp(-x))`.
+    /// `1 / (1 + exp(-x))`, to a few units of the last place of 1.
     fn sigmoid(self) -> Self;
+    /// Square root.
+    fn sqrt(self) -> Self;
+    /// All elements of a storage of this type.
+    fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]>;
     /// Rounds to this type.
     fn of(value: f64) -> Self {
         Self::from_f64(value)
@@ -53,7 +58,20 @@ impl Real for f32 {
 
     #[inline(always)]
     fn sigmoid(self) -> Self {
-        1.0 / (1.0 + (-self).exp())
+        // By tanh, because `exp` does not vectorise.
+        0.5 * Real::tanh(0.5 * self) + 0.5
+    }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f32::sqrt(self)
+    }
+
+    fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]> {
+        match storage {
+            CpuStorage::F32(values) => Ok(values),
+            other => Err(other_type::<Self>(other)),
+        }
     }
 }
 
@@ -69,6 +87,26 @@ impl Real for f64 {
     fn sigmoid(self) -> Self {
         1.0 / (1.0 + (-self).exp())
     }
+
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        f64::sqrt(self)
+    }
+
+    fn slice_mut(storage: &mut CpuStorage) -> Result<&mut [Self]> {
+        match storage {
+            CpuStorage::F64(values) => Ok(values),
+            other => Err(other_type::<Self>(other)),
+        }
+    }
+}
+
+fn other_type<T: Real>(storage: &CpuStorage) -> candle_core::Error {
+    candle_core::Error::UnexpectedDType {
+        msg: "operand of a vg operation",
+        expected: T::DTYPE,
+        got: storage.dtype(),
+    }
 }
 
 /// The elements of a contiguous operand.
@@ -78,6 +116,15 @@ pub(crate) fn slice<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Re
         .contiguous_offsets()
         .ok_or_else(|| candle_core::Error::msg("operand of a vg operation must be contiguous"))?;
     Ok(&data[start..end])
+}
+
+/// Hands `f` the elements of a contiguous tensor on the CPU.
+pub(crate) fn with_slice<T: Real, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Result<R>) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(storage) => f(slice(storage, layout)?),
+        _ => Err(candle_core::Error::msg("expected a tensor on the CPU")),
+    }
 }
 
 /// Runs a generic function for the type of a storage: `by_dtype!(storage, T => expression)`.
@@ -115,5 +162,17 @@ mod tests {
         assert_eq!(Real::tanh(0f32), 0.0);
         assert!(Real::tanh(f32::NAN).is_nan());
         assert!((Real::tanh(f32::INFINITY) - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn f32_sigmoid_is_close_and_stays_within_its_range() {
+        for i in -80_000..=80_000 {
+            let x = i as f32 * 5e-4;
+            let (got, want) = (Real::sigmoid(x), 1.0 / (1.0 + (-f64::from(x)).exp()));
+            assert!((f64::from(got) - want).abs() <= 2.5e-7, "sigmoid({x}) = {got}, not {want}");
+            assert!((0.0..=1.0).contains(&got), "sigmoid({x}) = {got}");
+        }
+        assert_eq!(Real::sigmoid(0f32), 0.5);
+        assert!(Real::sigmoid(f32::NAN).is_nan());
     }
 }

@@ -3,9 +3,10 @@
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::group::Optimizer;
-use super::in_place::{Zip2, Zip3};
+use super::group::{Optimizer, tensors};
 use crate::Result;
+use crate::ops::in_place::{Rule, lerp, update};
+use crate::ops::real::Real;
 
 /// How weight decay enters the step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -74,18 +75,34 @@ impl Adam {
     }
 }
 
-/// `average = beta * average + (1 - beta) * value(g)`.
-fn decay_into(average: &Var, grad: &Tensor, beta: f64, square: bool) -> Result<()> {
-    let (beta32, rest32) = (beta as f32, (1.0 - beta) as f32);
-    average.inplace_op2(
-        grad,
-        &Zip2 {
-            name: "adam-moment",
-            f32: move |a: f32, g: f32| beta32 * a + rest32 * if square { g * g } else { g },
-            f64: move |a: f64, g: f64| beta * a + (1.0 - beta) * if square { g * g } else { g },
-        },
-    )?;
-    Ok(())
+/// The numbers of one step.
+struct Step {
+    beta1: f64,
+    beta2: f64,
+    size: f64,
+    eps: f64,
+    /// Added to the gradient, times the weight.
+    l2: f64,
+    /// What is left of the weight before the step.
+    keep: f64,
+}
+
+impl Rule<2> for Step {
+    const NAME: &'static str = "Adam";
+
+    #[inline(always)]
+    fn apply<T: Real>(&self, param: &mut [T], [mean, square]: [&mut [T]; 2], grad: &[T]) {
+        let (beta1, rest1) = (T::of(self.beta1), T::of(1.0 - self.beta1));
+        let (beta2, rest2) = (T::of(self.beta2), T::of(1.0 - self.beta2));
+        let (size, eps) = (T::of(self.size), T::of(self.eps));
+        let (l2, keep) = (T::of(self.l2), T::of(self.keep));
+        for (((p, m), v), g) in param.iter_mut().zip(mean).zip(square).zip(grad) {
+            let g = if self.l2 == 0.0 { *g } else { *g + l2 * *p };
+            *m = lerp(*m, g, beta1, rest1);
+            *v = lerp(*v, g * g, beta2, rest2);
+            *p = keep * *p - size * (*m / (v.sqrt() + eps));
+        }
+    }
 }
 
 impl Optimizer for Adam {
@@ -94,32 +111,13 @@ impl Optimizer for Adam {
     }
 
     fn step(&self, param: &Var, grad: &Tensor, state: &[Var], step: u64) -> Result<()> {
-        let decayed;
-        let grad = match self.decay {
-            WeightDecay::L2 if self.weight_decay != 0.0 => {
-                decayed = (grad + (param.as_tensor().detach() * self.weight_decay)?)?;
-                &decayed
-            }
-            _ => grad,
-        };
-        decay_into(&state[0], grad, self.beta1, false)?;
-        decay_into(&state[1], grad, self.beta2, true)?;
         let (size, eps) = self.scales(step);
-        let keep = match self.decay {
-            WeightDecay::Decoupled => 1.0 - self.lr * self.weight_decay,
-            WeightDecay::L2 => 1.0,
+        let (l2, keep) = match self.decay {
+            WeightDecay::L2 => (self.weight_decay, 1.0),
+            WeightDecay::Decoupled => (0.0, 1.0 - self.lr * self.weight_decay),
         };
-        let (size32, eps32, keep32) = (size as f32, eps as f32, keep as f32);
-        param.inplace_op3(
-            &state[0],
-            &state[1],
-            &Zip3 {
-                name: "adam-step",
-                f32: move |p: f32, m: f32, v: f32| keep32 * p - size32 * (m / (v.sqrt() + eps32)),
-                f64: move |p: f64, m: f64, v: f64| keep * p - size * (m / (v.sqrt() + eps)),
-            },
-        )?;
-        Ok(())
+        let rule = Step { beta1: self.beta1, beta2: self.beta2, size, eps, l2, keep };
+        update(param.as_tensor(), tensors(state)?, grad, &rule)
     }
 
     fn set_lr(&mut self, lr: f64) {

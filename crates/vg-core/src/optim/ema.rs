@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::{Tensor, Var};
 
-use super::in_place::Zip2;
+use crate::ops::in_place::{Rule, lerp, update};
+use crate::ops::real::Real;
 use crate::{Error, Result};
 
 /// Averages `a = decay * a + (1 - decay) * p` of a network's tensors.
@@ -46,7 +47,7 @@ impl Ema {
             if copies || is_buffer(name) {
                 average.set(&value.detach())?;
             } else {
-                average.inplace_op2(&value.detach().contiguous()?, &lerp(self.decay))?;
+                update(average.as_tensor(), [], &value.detach(), &Average(self.decay))?;
             }
         }
         Ok(())
@@ -79,12 +80,18 @@ impl Ema {
     }
 }
 
-fn lerp(decay: f64) -> Zip2<impl Fn(f32, f32) -> f32 + Sync, impl Fn(f64, f64) -> f64 + Sync> {
-    let (keep32, take32) = (decay as f32, (1.0 - decay) as f32);
-    Zip2 {
-        name: "ema",
-        f32: move |a: f32, p: f32| keep32 * a + take32 * p,
-        f64: move |a: f64, p: f64| decay * a + (1.0 - decay) * p,
+/// `a = decay * a + (1 - decay) * p`.
+struct Average(f64);
+
+impl Rule<0> for Average {
+    const NAME: &'static str = "moving average";
+
+    #[inline(always)]
+    fn apply<T: Real>(&self, average: &mut [T], []: [&mut [T]; 0], value: &[T]) {
+        let (keep, take) = (T::of(self.0), T::of(1.0 - self.0));
+        for (a, p) in average.iter_mut().zip(value) {
+            *a = lerp(*a, *p, keep, take);
+        }
     }
 }
 

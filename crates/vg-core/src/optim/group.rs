@@ -23,6 +23,17 @@ pub trait Optimizer {
     fn lr(&self) -> f64;
 }
 
+/// The `N` state tensors of a variable.
+///
+/// # Errors
+/// [`Error::Unsupported`] when there are more or fewer.
+pub(super) fn tensors<const N: usize>(state: &[Var]) -> Result<[&Tensor; N]> {
+    let state: &[Var; N] = state.try_into().map_err(|_| {
+        Error::Unsupported(format!("the optimizer keeps {N} state tensors a variable, not {}", state.len()))
+    })?;
+    Ok(state.each_ref().map(Var::as_tensor))
+}
+
 /// Variables with one optimizer.
 pub struct ParamGroup {
     name: &'static str,

@@ -3,7 +3,6 @@
 mod adam;
 mod ema;
 mod group;
-mod in_place;
 mod rmsprop;
 
 pub use adam::{Adam, AdamEpsilon, WeightDecay};

@@ -3,9 +3,10 @@
 use candle_core::{Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use super::group::Optimizer;
-use super::in_place::{Zip2, Zip3};
+use super::group::{Optimizer, tensors};
 use crate::Result;
+use crate::ops::in_place::{Rule, lerp, update};
+use crate::ops::real::Real;
 
 /// Where epsilon is added to the root of the squared average `ms`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,41 +32,29 @@ pub struct RmsProp {
     pub placement: EpsilonPlacement,
 }
 
+impl Rule<1> for RmsProp {
+    const NAME: &'static str = "RMSProp";
+
+    #[inline(always)]
+    fn apply<T: Real>(&self, param: &mut [T], [square]: [&mut [T]; 1], grad: &[T]) {
+        let (alpha, rest) = (T::of(self.alpha), T::of(1.0 - self.alpha));
+        let (lr, eps) = (T::of(self.lr), T::of(self.eps));
+        let inside = self.placement == EpsilonPlacement::Inside;
+        for ((p, v), g) in param.iter_mut().zip(square).zip(grad) {
+            *v = lerp(*v, *g * *g, alpha, rest);
+            let root = if inside { (*v + eps).sqrt() } else { v.sqrt() + eps };
+            *p -= lr * (*g / root);
+        }
+    }
+}
+
 impl Optimizer for RmsProp {
     fn state_names(&self) -> &'static [&'static str] {
         &["square_avg"]
     }
 
     fn step(&self, param: &Var, grad: &Tensor, state: &[Var], _step: u64) -> Result<()> {
-        let (lr, alpha, eps) = (self.lr, self.alpha, self.eps);
-        let (lr32, alpha32, eps32) = (lr as f32, alpha as f32, eps as f32);
-        let one_minus32 = (1.0 - alpha) as f32;
-        let square_avg = &state[0];
-        square_avg.inplace_op2(
-            grad,
-            &Zip2 {
-                name: "rmsprop-average",
-                f32: move |v: f32, g: f32| alpha32 * v + one_minus32 * (g * g),
-                f64: move |v: f64, g: f64| alpha * v + (1.0 - alpha) * (g * g),
-            },
-        )?;
-        let inside = self.placement == EpsilonPlacement::Inside;
-        param.inplace_op3(
-            grad,
-            square_avg,
-            &Zip3 {
-                name: "rmsprop-step",
-                f32: move |p: f32, g: f32, v: f32| {
-                    let root = if inside { (v + eps32).sqrt() } else { v.sqrt() + eps32 };
-                    p - lr32 * (g / root)
-                },
-                f64: move |p: f64, g: f64, v: f64| {
-                    let root = if inside { (v + eps).sqrt() } else { v.sqrt() + eps };
-                    p - lr * (g / root)
-                },
-            },
-        )?;
-        Ok(())
+        update(param.as_tensor(), tensors(state)?, grad, self)
     }
 
     fn set_lr(&mut self, lr: f64) {
