@@ -6,6 +6,7 @@
 //! | [`linear`] | affine map of the last axis | any order |
 //! | [`batch_norm`] | normalisation by batch or running statistics, with a fused activation | two orders |
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
+//! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
@@ -13,13 +14,16 @@
 //! order, so a result is the same to the last bit whatever the number of threads.
 
 pub mod activation;
+mod axes;
 pub mod batch_norm;
 pub mod channel;
 pub mod conv;
 mod kernel;
 pub mod linear;
 mod matmul;
+pub mod pool;
 mod real;
+mod resample;
 pub mod svc;
 mod threads;
 
