@@ -7,6 +7,7 @@
 //! | [`batch_norm`] | normalisation by batch or running statistics, with a fused activation | two orders |
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
 //! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
+//! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
@@ -26,5 +27,6 @@ mod real;
 mod resample;
 pub mod svc;
 mod threads;
+pub mod upsample;
 
 pub use activation::Activation;
