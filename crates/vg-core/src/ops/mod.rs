@@ -5,6 +5,7 @@
 //! | [`conv`] | convolution in 1 to 3 dimensions, transposed convolution, gradient of the weight | any order |
 //! | [`linear`] | affine map of the last axis | any order |
 //! | [`batch_norm`] | normalisation by batch or running statistics, with a fused activation | two orders |
+//! | [`norm`] | instance, layer, pixel and conditional batch norm, with a fused activation | two orders |
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
 //! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
 //! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
@@ -22,8 +23,10 @@ pub mod conv;
 mod kernel;
 pub mod linear;
 mod matmul;
+pub mod norm;
 pub mod pool;
 mod real;
+mod reduce;
 mod resample;
 pub mod svc;
 mod threads;
