@@ -6,6 +6,7 @@
 //! | [`linear`] | affine map of the last axis | any order |
 //! | [`batch_norm`] | normalisation by batch or running statistics, with a fused activation | two orders |
 //! | [`norm`] | instance, layer, pixel and conditional batch norm, with a fused activation | two orders |
+//! | [`attention`] | softmax of the last axis, scaled dot-product attention | two orders |
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
 //! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
 //! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
@@ -16,6 +17,7 @@
 //! order, so a result is the same to the last bit whatever the number of threads.
 
 pub mod activation;
+pub mod attention;
 mod axes;
 pub mod batch_norm;
 pub mod channel;
@@ -28,6 +30,7 @@ pub mod pool;
 mod real;
 mod reduce;
 mod resample;
+mod softmax;
 pub mod svc;
 mod threads;
 pub mod upsample;
