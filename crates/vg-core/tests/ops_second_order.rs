@@ -7,9 +7,13 @@ use std::process::Command;
 
 use candle_core::{DType, Device, Tensor, Var};
 use vg_core::ops::Activation;
+use vg_core::ops::attention::{attention, softmax};
 use vg_core::ops::batch_norm::batch_norm_train;
 use vg_core::ops::conv::{ConvParams, Epilogue, conv, conv_fused, conv_transpose_fused};
 use vg_core::ops::linear::linear;
+use vg_core::ops::norm::{conditional_batch_norm_train, instance_norm, layer_norm, pixel_norm};
+use vg_core::ops::pool::{PoolParams, avg_pool, max_pool};
+use vg_core::ops::upsample::{Interpolation, upsample};
 use vg_core::testing::gradcheck::gradcheck;
 use vg_core::{Result, Rng};
 
@@ -62,11 +66,39 @@ fn others() {
     check(line, &[random("l", &[3, 4]), random("lw", &[2, 4]), random("lb", &[2])]);
 }
 
+fn norms() {
+    let x = random("n", &[2, 3, 4]);
+    let (gamma, rows) = (random("gamma", &[3]), random("rows", &[2, 3]));
+    for f in [Activation::LeakyRelu(0.2), Activation::Tanh] {
+        let instance = |t: &[Tensor]| instance_norm(&t[0], Some(&t[1]), Some(&t[1]), 1e-2, f);
+        check(instance, &[x.clone(), gamma.clone()]);
+        let layer = |t: &[Tensor]| layer_norm(&t[0], 1, Some(&t[1]), None, 1e-2, f);
+        check(layer, &[x.clone(), gamma.clone()]);
+        let conditional = |t: &[Tensor]| Ok(conditional_batch_norm_train(&t[0], &t[1], &t[1], 1e-2, f)?.0);
+        check(conditional, &[x.clone(), rows.clone()]);
+    }
+    check(|t| pixel_norm(&t[0], 1e-2), &[x]);
+}
+
+fn maps() {
+    let x = random("m", &[1, 2, 5, 4]);
+    let p = PoolParams::uniform(3, 2).padding([1, 1]);
+    check(|t| avg_pool(&t[0], &p), std::slice::from_ref(&x));
+    check(|t| max_pool(&t[0], &p), std::slice::from_ref(&x));
+    let linear = Interpolation::Linear { align_corners: false };
+    check(|t| upsample(&t[0], &[8, 7], linear), std::slice::from_ref(&x));
+    check(|t| softmax(&t[0]), std::slice::from_ref(&x));
+    let (q, k, v) = (random("q", &[2, 3, 2]), random("k", &[2, 4, 2]), random("v", &[2, 4, 3]));
+    check(|t| attention(&t[0], &t[1], &t[2], 0.7), &[q, k, v]);
+}
+
 #[test]
 fn second_derivatives_agree_with_differences() {
     if std::env::var_os(KEEP_GRAPH).is_some() {
         convolutions();
         others();
+        norms();
+        maps();
         return;
     }
     let test = std::env::current_exe().expect("a test knows its own path");

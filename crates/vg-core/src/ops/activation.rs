@@ -40,6 +40,11 @@ impl Activation {
         matches!(self, Self::Identity | Self::Relu | Self::LeakyRelu(_))
     }
 
+    /// What can be fused into the operation before it, and what remains to be applied after it.
+    pub(crate) fn split(self) -> (Self, Self) {
+        if self.is_piecewise_linear() { (self, Self::Identity) } else { (Self::Identity, self) }
+    }
+
     /// Gradient of the input from the result `y` and its gradient.
     pub(crate) fn gradient(self, y: &Tensor, grad: &Tensor) -> candle_core::Result<Tensor> {
         match self {

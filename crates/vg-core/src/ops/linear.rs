@@ -31,7 +31,7 @@ pub fn linear(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<
     }
     let rows = leading.iter().product::<usize>();
     let flat = input.reshape((rows, *last))?;
-    let mut y = Product { transpose_a: false, transpose_b: true }.of(&flat, weight)?;
+    let mut y = Product { transpose_a: false, transpose_b: true, factor: 1.0 }.of(&flat, weight)?;
     if let Some(bias) = bias {
         y = channel_shift(&y, bias)?;
     }

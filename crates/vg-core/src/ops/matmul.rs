@@ -38,18 +38,21 @@ impl<'a, T> Matrix<'a, T> {
 /// Rows and columns of a tile: fixed, so that threads change nothing.
 const TILE: [usize; 2] = [96, 256];
 
-/// `A B`, row-major.
-pub(crate) fn matmul<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
-    assert_eq!(a.columns, b.rows);
+/// `factor A B` for pairs of matrices of the same sizes, row-major, one product after the other.
+pub(crate) fn matmul<T: Real>(pairs: &[(Matrix<'_, T>, Matrix<'_, T>)], factor: f64) -> Vec<T> {
+    let Some((a, b)) = pairs.first() else { return Vec::new() };
     let (m, n, k) = (a.rows, b.columns, a.columns);
+    assert!(pairs.iter().all(|(a, b)| [a.rows, a.columns, b.rows, b.columns] == [m, k, k, n]));
     if m * n * k == 0 {
-        return vec![T::nil(); m * n];
+        return vec![T::nil(); pairs.len() * m * n];
     }
     let (down, across) = (m.div_ceil(TILE[0]), n.div_ceil(TILE[1]));
-    // SAFETY: the tiles partition the product.
+    // SAFETY: the tiles partition the products.
     unsafe {
-        filled(m * n, |out: Shared<T>| {
-            for_each(down * across, |i| {
+        filled(pairs.len() * m * n, |out: Shared<T>| {
+            for_each(pairs.len() * down * across, |i| {
+                let (pair, i) = (i / (down * across), i % (down * across));
+                let (a, b) = pairs[pair];
                 let (r, c) = (i / across * TILE[0], i % across * TILE[1]);
                 let (height, width) = (TILE[0].min(m - r), TILE[1].min(n - c));
                 // SAFETY: the tile lies inside the product and its operands inside A and B; T is f32 or f64.
@@ -57,7 +60,7 @@ pub(crate) fn matmul<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
                     height,
                     width,
                     k,
-                    out.ptr().add(r * n + c),
+                    out.ptr().add(pair * m * n + r * n + c),
                     1,
                     n as isize,
                     false,
@@ -68,7 +71,7 @@ pub(crate) fn matmul<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
                     b.column_stride as isize,
                     b.row_stride as isize,
                     T::nil(),
-                    T::of(1.0),
+                    T::of(factor),
                     false,
                     false,
                     false,
@@ -79,18 +82,40 @@ pub(crate) fn matmul<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>) -> Vec<T> {
     }
 }
 
-/// Product of two 2-D tensors, each optionally transposed first; differentiable to any order.
+/// Product of the last two axes of two tensors, each optionally transposed first, times a factor; differentiable to any order.
 #[derive(Clone, Copy)]
 pub(crate) struct Product {
     pub transpose_a: bool,
     pub transpose_b: bool,
+    pub factor: f64,
 }
 
 impl Product {
-    /// Applies the product; the inner sizes must agree.
+    /// Applies the product; the axes before the last two and the inner sizes must agree.
     pub(crate) fn of(self, a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
         apply2(&a.contiguous()?, &b.contiguous()?, self)
     }
+}
+
+impl Product {
+    /// The result's shape.
+    fn shape(self, a: &[usize], b: &[usize]) -> Vec<usize> {
+        let outer = a.len() - 2;
+        let rows = a[outer + usize::from(self.transpose_a)];
+        let columns = b[outer + usize::from(!self.transpose_b)];
+        a[..outer].iter().copied().chain([rows, columns]).collect()
+    }
+}
+
+/// The matrices in the last two axes of a tensor.
+fn matrices<'a, T>(data: &'a [T], dims: &[usize], transpose: bool) -> Vec<Matrix<'a, T>> {
+    let (outer, inner) = dims.split_at(dims.len() - 2);
+    let (rows, columns) = (inner[0], inner[1]);
+    let size = rows * columns;
+    let read = |m: Matrix<'a, T>| if transpose { m.t() } else { m };
+    (0..outer.iter().product())
+        .map(|i| read(Matrix::new(&data[i * size..(i + 1) * size], rows, columns)))
+        .collect()
 }
 
 impl CustomOp2 for Product {
@@ -106,10 +131,11 @@ impl CustomOp2 for Product {
         l2: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         by_dtype!(s1, "matrix product", T => {
-            let read = |transpose: bool, m| if transpose { Matrix::t(m) } else { m };
-            let a = read(self.transpose_a, Matrix::new(slice::<T>(s1, l1)?, l1.dims()[0], l1.dims()[1]));
-            let b = read(self.transpose_b, Matrix::new(slice::<T>(s2, l2)?, l2.dims()[0], l2.dims()[1]));
-            Ok((T::to_cpu_storage_owned(matmul(a, b)), Shape::from((a.rows, b.columns))))
+            let a = matrices(slice::<T>(s1, l1)?, l1.dims(), self.transpose_a);
+            let b = matrices(slice::<T>(s2, l2)?, l2.dims(), self.transpose_b);
+            let pairs: Vec<_> = a.into_iter().zip(b).collect();
+            let product = matmul(&pairs, self.factor);
+            Ok((T::to_cpu_storage_owned(product), Shape::from(self.shape(l1.dims(), l2.dims()))))
         })
     }
 
@@ -120,7 +146,7 @@ impl CustomOp2 for Product {
         _product: &Tensor,
         grad: &Tensor,
     ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let product = |transpose_a, transpose_b, x, y| Self { transpose_a, transpose_b }.of(x, y);
+        let product = |transpose_a, transpose_b, x, y| Self { transpose_a, transpose_b, ..*self }.of(x, y);
         // With C = A B: dA = G B^T and dB = A^T G; a transposed operand gets the transposed of that.
         let d_a = match (a.track_op(), self.transpose_a) {
             (false, _) => None,
@@ -151,9 +177,9 @@ mod tests {
         let (at, bt) = (flip(&a, m, k), flip(&b, k, n));
         let want: Vec<f64> =
             (0..m * n).map(|i| (0..k).map(|j| a[i / n * k + j] * b[j * n + i % n]).sum()).collect();
-        assert_eq!(matmul(Matrix::new(&a, m, k), Matrix::new(&b, k, n)), want);
-        assert_eq!(matmul(Matrix::new(&at, k, m).t(), Matrix::new(&b, k, n)), want);
-        assert_eq!(matmul(Matrix::new(&a, m, k), Matrix::new(&bt, n, k).t()), want);
-        assert_eq!(matmul(Matrix::new(&at, k, m).t(), Matrix::new(&bt, n, k).t()), want);
+        assert_eq!(matmul(&[(Matrix::new(&a, m, k), Matrix::new(&b, k, n))], 1.0), want);
+        assert_eq!(matmul(&[(Matrix::new(&at, k, m).t(), Matrix::new(&b, k, n))], 1.0), want);
+        assert_eq!(matmul(&[(Matrix::new(&a, m, k), Matrix::new(&bt, n, k).t())], 1.0), want);
+        assert_eq!(matmul(&[(Matrix::new(&at, k, m).t(), Matrix::new(&bt, n, k).t())], 1.0), want);
     }
 }

@@ -5,8 +5,12 @@
 //! | [`conv`] | convolution in 1 to 3 dimensions, transposed convolution, gradient of the weight | any order |
 //! | [`linear`] | affine map of the last axis | any order |
 //! | [`batch_norm`] | normalisation by batch or running statistics, with a fused activation | two orders |
+//! | [`norm`] | instance, layer, pixel and conditional batch norm, with a fused activation | two orders |
+//! | [`attention`] | softmax of the last axis, scaled dot-product attention | two orders |
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
 //! | [`gates`] | the pointwise parts of LSTM, GRU and ConvGRU cells | one order |
+//! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
+//! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
@@ -14,6 +18,8 @@
 //! order, so a result is the same to the last bit whatever the number of threads.
 
 pub mod activation;
+pub mod attention;
+mod axes;
 pub mod batch_norm;
 pub mod channel;
 pub mod conv;
@@ -22,9 +28,15 @@ pub(crate) mod in_place;
 mod kernel;
 pub mod linear;
 mod matmul;
+pub mod norm;
+pub mod pool;
 pub(crate) mod real;
+mod reduce;
+mod resample;
+mod softmax;
 pub mod svc;
 mod threads;
+pub mod upsample;
 
 pub use activation::Activation;
 #[cfg(any(test, feature = "testing"))]

@@ -39,7 +39,7 @@ impl<T> Shared<T> {
 ///
 /// # Safety
 /// `fill` must have written every element when it returns, each from one task only.
-pub(crate) unsafe fn filled<T: Real>(n: usize, fill: impl FnOnce(Shared<T>)) -> Vec<T> {
+pub(crate) unsafe fn filled<T: Copy>(n: usize, fill: impl FnOnce(Shared<T>)) -> Vec<T> {
     let mut out: Vec<T> = Vec::with_capacity(n);
     fill(Shared(out.as_mut_ptr()));
     // SAFETY: the capacity is n and the caller promises that all n elements are written.

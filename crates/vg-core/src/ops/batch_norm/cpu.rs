@@ -4,8 +4,8 @@
 use std::ops::Range;
 
 use super::super::Activation;
-use super::super::channel::{View, sums};
 use super::super::real::Real;
+use super::super::reduce::{View, sums};
 use super::super::threads::{Shared, filled, for_each};
 use super::BatchStats;
 

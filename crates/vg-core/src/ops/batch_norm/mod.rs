@@ -10,6 +10,7 @@ use candle_core::{DType, Tensor};
 
 use super::Activation;
 use super::channel::{channel_affine, channels, check};
+use super::reduce::View;
 use crate::grad::apply3;
 use crate::{Error, Result};
 
@@ -52,9 +53,21 @@ pub fn batch_norm_train(
     activation: Activation,
 ) -> Result<(Tensor, Arc<BatchStats>)> {
     checked(x, gamma, beta)?;
+    normalise(View::of(x.dims()), x, gamma, beta, eps, activation)
+}
+
+/// [`batch_norm_train`] for any view of a tensor; `gamma` and `beta` have one value for each of the view's channels.
+pub(super) fn normalise(
+    view: View,
+    x: &Tensor,
+    gamma: &Tensor,
+    beta: Option<&Tensor>,
+    eps: f64,
+    activation: Activation,
+) -> Result<(Tensor, Arc<BatchStats>)> {
     if x.elem_count() == 0 {
         return Err(Error::shape(
-            "batch norm input",
+            "input of a norm",
             "at least one value per channel in training mode",
             x.dims(),
         ));
@@ -63,17 +76,16 @@ pub fn batch_norm_train(
         Some(beta) => beta.contiguous()?,
         None => gamma.zeros_like()?.detach(),
     };
-    let fused = if activation.is_piecewise_linear() { activation } else { Activation::Identity };
-    let op = train::Train::new(eps, fused);
+    let (fused, rest) = activation.split();
+    let op = train::Train::new(view, eps, fused);
     let stats = op.stats();
     let y = apply3(&x.contiguous()?, &gamma.contiguous()?, &beta, op)?;
     let stats = stats.get().cloned().ok_or_else(|| {
         Error::Unsupported(
-            "batch norm in training mode runs on the CPU only; move the tensors there".to_owned(),
+            "normalising by statistics of the batch runs on the CPU only; move the tensors there".to_owned(),
         )
     })?;
-    let y = if fused == activation { y } else { activation.apply(&y)? };
-    Ok((y, stats))
+    Ok((rest.apply(&y)?, stats))
 }
 
 /// Normalises by given statistics: `activation((x - mean) / sqrt(var + eps) * gamma + beta)`; differentiable to any order with

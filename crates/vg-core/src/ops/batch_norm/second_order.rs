@@ -5,13 +5,15 @@
 
 use candle_core::Tensor;
 
-use super::super::channel::{channel_affine, channel_dot, channel_scale, channel_shift, channel_sum};
+use super::super::Activation;
+use super::super::reduce::View;
 use super::train::Past;
 use crate::Result;
 
 /// The forward pass rebuilt as part of the graph.
 pub(super) struct Graph<'a> {
     past: &'a Past,
+    view: View,
     /// Values per channel.
     n: f64,
     rstd: Tensor,
@@ -23,27 +25,28 @@ pub(super) struct Graph<'a> {
 
 impl<'a> Graph<'a> {
     pub(super) fn new(past: &'a Past, x: &Tensor) -> Result<Self> {
-        let n = (x.elem_count() / x.dims()[1].max(1)) as f64;
-        let centred = channel_shift(x, &channel_sum(x)?.affine(-1.0 / n, 0.0)?)?;
-        let var = channel_dot(&centred, &centred)?.affine(1.0 / n, past.eps)?;
+        let view = past.view;
+        let n = view.population() as f64;
+        let centred = view.shift(x, &view.sum(x)?.affine(-1.0 / n, 0.0)?)?;
+        let var = view.dot(&centred, &centred)?.affine(1.0 / n, past.eps)?;
         let rstd = var.sqrt()?.recip()?;
-        let x_hat = channel_scale(&centred, &rstd)?;
-        let sign = channel_affine(&x_hat.detach(), &past.gamma, &past.beta)?;
-        Ok(Self { past, n, rstd, x_hat, sign, tracked: x.track_op() })
+        let x_hat = view.scale(&centred, &rstd)?;
+        let sign = view.affine(&x_hat.detach(), &past.gamma, &past.beta, Activation::Identity)?;
+        Ok(Self { past, view, n, rstd, x_hat, sign, tracked: x.track_op() })
     }
 
     fn mean(&self, v: &Tensor) -> Result<Tensor> {
-        Ok(channel_sum(v)?.affine(1.0 / self.n, 0.0)?)
+        Ok(self.view.sum(v)?.affine(1.0 / self.n, 0.0)?)
     }
 
     fn mean_product(&self, v: &Tensor, w: &Tensor) -> Result<Tensor> {
-        Ok(channel_dot(v, w)?.affine(1.0 / self.n, 0.0)?)
+        Ok(self.view.dot(v, w)?.affine(1.0 / self.n, 0.0)?)
     }
 
     /// `P(v)`.
     fn project(&self, v: &Tensor) -> Result<Tensor> {
-        let centred = channel_shift(v, &self.mean(v)?.neg()?)?;
-        Ok((centred - channel_scale(&self.x_hat, &self.mean_product(v, &self.x_hat)?)?)?)
+        let centred = self.view.shift(v, &self.mean(v)?.neg()?)?;
+        Ok((centred - self.view.scale(&self.x_hat, &self.mean_product(v, &self.x_hat)?)?)?)
     }
 
     fn behind_activation(&self, g: &Tensor) -> Result<Tensor> {
@@ -65,15 +68,15 @@ impl<'a> Graph<'a> {
             let (a, b) = (self.mean_product(v, &self.x_hat)?, self.mean_product(&behind, &self.x_hat)?);
             let covariance = (self.mean_product(v, &behind)? - (self.mean(v)? * self.mean(&behind)?)?)?;
             let spread = (covariance - (&a * &b)?)?;
-            let sum = ((channel_scale(&self.x_hat, &spread)? + channel_scale(&p_v, &b)?)?
-                + channel_scale(&p_g, &a)?)?;
-            Some(channel_scale(&sum, &(&scale * &self.rstd)?.neg()?)?)
+            let sum = ((self.view.scale(&self.x_hat, &spread)? + self.view.scale(&p_v, &b)?)?
+                + self.view.scale(&p_g, &a)?)?;
+            Some(self.view.scale(&sum, &(&scale * &self.rstd)?.neg()?)?)
         } else {
             None
         };
-        let d_gamma = if gamma.track_op() { Some((channel_dot(v, &p_g)? * &self.rstd)?) } else { None };
+        let d_gamma = if gamma.track_op() { Some((self.view.dot(v, &p_g)? * &self.rstd)?) } else { None };
         let d_g =
-            if g.track_op() { Some(self.behind_activation(&channel_scale(&p_v, &scale)?)?) } else { None };
+            if g.track_op() { Some(self.behind_activation(&self.view.scale(&p_v, &scale)?)?) } else { None };
         Ok((d_x, d_gamma, d_g))
     }
 
@@ -81,17 +84,20 @@ impl<'a> Graph<'a> {
     pub(super) fn gamma_grad(&self, g: &Tensor, u: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
         let d_x = if self.tracked {
             let behind = self.behind_activation(g)?;
-            Some(channel_scale(&self.project(&behind)?, &(u * &self.rstd)?)?)
+            Some(self.view.scale(&self.project(&behind)?, &(u * &self.rstd)?)?)
         } else {
             None
         };
-        let d_g =
-            if g.track_op() { Some(self.behind_activation(&channel_scale(&self.x_hat, u)?)?) } else { None };
+        let d_g = if g.track_op() {
+            Some(self.behind_activation(&self.view.scale(&self.x_hat, u)?)?)
+        } else {
+            None
+        };
         Ok((d_x, d_g))
     }
 
     /// Derivative of `sum of u <g, 1>` with respect to g.
     pub(super) fn beta_grad(&self, u: &Tensor) -> Result<Tensor> {
-        self.behind_activation(&channel_shift(&self.x_hat.zeros_like()?, u)?)
+        self.behind_activation(&self.view.shift(&self.x_hat.zeros_like()?, u)?)
     }
 }

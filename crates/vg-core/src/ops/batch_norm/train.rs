@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
 use super::super::Activation;
-use super::super::channel::View;
 use super::super::real::{Real, by_dtype, slice};
+use super::super::reduce::View;
 use super::BatchStats;
 use super::cpu::{self, Affine, GradSums, Saved};
 use super::second_order::Graph;
@@ -14,6 +14,7 @@ use crate::grad::{apply1, apply2, apply3};
 
 /// `x, gamma, beta -> y`.
 pub(super) struct Train {
+    view: View,
     eps: f64,
     /// Piecewise linear.
     activation: Activation,
@@ -21,8 +22,8 @@ pub(super) struct Train {
 }
 
 impl Train {
-    pub(super) fn new(eps: f64, activation: Activation) -> Self {
-        Self { eps, activation, stats: Arc::default() }
+    pub(super) fn new(view: View, eps: f64, activation: Activation) -> Self {
+        Self { view, eps, activation, stats: Arc::default() }
     }
 
     /// Where the forward pass leaves its statistics.
@@ -47,7 +48,7 @@ impl CustomOp3 for Train {
     ) -> Result<(CpuStorage, Shape)> {
         by_dtype!(s1, "batch_norm", T => {
             let affine = Affine::<T> { gamma: slice(s2, l2)?, beta: slice(s3, l3)? };
-            let (y, stats) = cpu::forward(View::of(l1.dims()), slice(s1, l1)?, affine, self.eps, self.activation);
+            let (y, stats) = cpu::forward(self.view, slice(s1, l1)?, affine, self.eps, self.activation);
             self.stats.get_or_init(|| Arc::new(stats));
             Ok((T::to_cpu_storage_owned(y), l1.shape().clone()))
         })
@@ -68,6 +69,7 @@ impl CustomOp3 for Train {
             .ok_or_else(|| candle_core::Error::msg("batch_norm ran backward first"))?;
         let grad = grad.contiguous()?;
         let past = Past {
+            view: self.view,
             stats,
             eps: self.eps,
             activation: self.activation,
@@ -91,6 +93,7 @@ impl CustomOp3 for Train {
 /// The forward pass as its derivatives see it.
 #[derive(Clone)]
 pub(super) struct Past {
+    pub view: View,
     stats: Arc<BatchStats>,
     pub eps: f64,
     pub activation: Activation,
@@ -121,8 +124,8 @@ impl Past {
             eps: self.eps,
             activation: self.activation,
         };
-        let view = View::of(x.1.dims());
-        let (dx, sums) = cpu::backward(view, slice(x.0, x.1)?, slice(grad.0, grad.1)?, saved, input_wanted);
+        let (x, grad) = (slice(x.0, x.1)?, slice(grad.0, grad.1)?);
+        let (dx, sums) = cpu::backward(self.view, x, grad, saved, input_wanted);
         self.sums.get_or_init(|| sums);
         Ok(dx)
     }

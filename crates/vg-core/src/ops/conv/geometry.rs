@@ -1,5 +1,6 @@
 //! Sizes of a convolution, checked once.
 
+use super::super::axes::{NAMES, align, keep, rank};
 use crate::{Error, Result};
 
 /// Stride, padding and dilation per axis, and the number of channel groups.
@@ -46,15 +47,6 @@ impl ConvParams {
         self.groups = groups;
         self
     }
-}
-
-/// `values` at the right end of three axes, `fill` on the others.
-fn align(values: &[usize], fill: usize) -> [usize; 3] {
-    let mut out = [fill; 3];
-    for (o, v) in out.iter_mut().rev().zip(values.iter().rev()) {
-        *o = *v;
-    }
-    out
 }
 
 /// All sizes of a convolution that maps `input` to `output`; the transposed one goes the other way.
@@ -156,11 +148,7 @@ impl Geometry {
     }
 
     fn start(what: &'static str, input: &[usize], params: &ConvParams) -> Result<Self> {
-        if !(3..=5).contains(&input.len()) {
-            return Err(Error::shape(what, "[B, C, W], [B, C, H, W] or [B, C, T, H, W]", input));
-        }
-        let rank = input.len() - 2;
-        let keep = |values: [usize; 3], fill| align(&values[3 - rank..], fill);
+        let rank = rank(what, input)?;
         let g = Self {
             rank,
             batch: input[0],
@@ -170,9 +158,9 @@ impl Geometry {
             input: [1; 3],
             output: [1; 3],
             kernel: [1; 3],
-            stride: keep(params.stride, 1),
-            padding: keep(params.padding, 0),
-            dilation: keep(params.dilation, 1),
+            stride: keep(params.stride, rank, 1),
+            padding: keep(params.padding, rank, 0),
+            dilation: keep(params.dilation, rank, 1),
         };
         for axis in g.axes() {
             if g.stride[axis] == 0 || g.dilation[axis] == 0 {
@@ -261,8 +249,6 @@ impl Geometry {
         self.kernel.iter().product()
     }
 }
-
-const NAMES: [&str; 3] = ["T", "H", "W"];
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,76 @@
+//! Batch norm whose scale and shift are functions of the sample: of its class, its latent vector.
+
+use std::sync::Arc;
+
+use candle_core::Tensor;
+
+use super::super::Activation;
+use super::super::batch_norm::{BatchStats, normalise};
+use super::super::channel::check;
+use super::super::reduce::View;
+use super::{check_input, check_type, ones, rows_of};
+use crate::{Error, Result};
+
+/// Normalises each channel by the statistics of the batch, then scales and shifts each sample on its own:
+/// `activation((x - mean) / sqrt(var + eps) * scale + shift)`.
+///
+/// Source: Dumoulin et al., "A Learned Representation for Artistic Style", 2017; in the form of Brock et al., "Large Scale GAN Training
+/// for High Fidelity Natural Image Synthesis", 2019, appendix B, where the caller adds 1 to the scale.
+///
+/// # Shapes
+/// - `x` `[B, C, ...]`; `scale` and `shift` `[B, C]`
+///
+/// # Errors
+/// [`Error::Shape`] when the shapes do not fit or a channel has no values, [`Error::Unsupported`] for types other than f32 and f64
+/// or mixed ones.
+pub fn conditional_batch_norm_train(
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<(Tensor, Arc<BatchStats>)> {
+    check_input(x)?;
+    let (scale, shift) = constants(x, scale, shift)?;
+    let gamma = ones(x.dims()[1], x)?;
+    let (x_hat, stats) = normalise(View::of(x.dims()), x, &gamma, None, eps, Activation::Identity)?;
+    Ok((rows_of(x).affine(&x_hat, &scale.flatten_all()?, &shift.flatten_all()?, activation)?, stats))
+}
+
+/// The same with given statistics, which get no gradient.
+///
+/// # Shapes
+/// - `x` `[B, C, ...]`; `scale` and `shift` `[B, C]`; `mean` and `var` `[C]`
+///
+/// # Errors
+/// [`Error::Shape`] when the shapes do not fit, [`Error::Unsupported`] for types other than f32 and f64 or mixed ones.
+pub fn conditional_batch_norm_eval(
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<Tensor> {
+    check_input(x)?;
+    let (scale, shift) = constants(x, scale, shift)?;
+    check(x, mean, "conditional batch norm running mean")?;
+    check(x, var, "conditional batch norm running variance")?;
+    let rstd = var.detach().affine(1.0, eps)?.sqrt()?.recip()?;
+    let scale = scale.broadcast_mul(&rstd)?;
+    let shift = (shift - scale.broadcast_mul(&mean.detach())?)?;
+    rows_of(x).affine(x, &scale.flatten_all()?, &shift.flatten_all()?, activation)
+}
+
+fn constants<'a>(x: &Tensor, scale: &'a Tensor, shift: &'a Tensor) -> Result<(&'a Tensor, &'a Tensor)> {
+    let expected = &x.dims()[..2];
+    for (constant, what) in [(scale, "conditional batch norm scale"), (shift, "conditional batch norm shift")]
+    {
+        check_type(x, constant, what)?;
+        if constant.dims() != expected {
+            return Err(Error::shape(what, format!("{expected:?}"), constant.dims()));
+        }
+    }
+    Ok((scale, shift))
+}

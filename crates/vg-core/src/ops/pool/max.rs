@@ -1,0 +1,224 @@
+//! Maxima, and the two linear maps that follow from the choice of elements.
+
+use std::sync::{Arc, OnceLock};
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+
+use super::super::real::{Real, by_dtype, slice};
+use super::super::threads::{CHUNK, Shared, filled, for_each};
+use super::windows::Windows;
+use crate::grad::apply1;
+use crate::{Error, Result};
+
+pub(super) fn apply(x: &Tensor, windows: Windows) -> Result<Tensor> {
+    if windows.input.iter().product::<usize>() > u32::MAX as usize {
+        return Err(Error::Unsupported("max pooling: a plane has more than 2^32 elements".to_owned()));
+    }
+    Ok(apply1(&x.contiguous()?, Max { windows, winners: Arc::default() })?)
+}
+
+struct Max {
+    windows: Windows,
+    /// For each element of the result, where in its plane of the input it comes from.
+    winners: Arc<OnceLock<Arc<[u32]>>>,
+}
+
+impl CustomOp1 for Max {
+    fn name(&self) -> &'static str {
+        "max_pool"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        by_dtype!(s, "max pooling", T => {
+            let planes = l.dims()[..2].iter().product();
+            let (y, winners) = maxima(&self.windows, planes, slice::<T>(s, l)?);
+            self.winners.get_or_init(|| winners.into());
+            Ok((T::to_cpu_storage_owned(y), Shape::from(self.windows.output_shape(l.dims()))))
+        })
+    }
+
+    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        let winners = self
+            .winners
+            .get()
+            .cloned()
+            .ok_or_else(|| candle_core::Error::msg("max_pool ran backward first"))?;
+        let route = Route { winners, many: x.shape().clone(), few: y.shape().clone() };
+        Ok(Some(apply1(&grad.contiguous()?, Scatter(route))?))
+    }
+}
+
+/// Elements per plane.
+fn plane(shape: &Shape) -> usize {
+    shape.dims()[2..].iter().product()
+}
+
+/// The way from each element of the smaller tensor to its element of the larger one.
+#[derive(Clone)]
+struct Route {
+    winners: Arc<[u32]>,
+    many: Shape,
+    few: Shape,
+}
+
+/// Adds each element to the one it belongs to: the gradient of the maxima.
+struct Scatter(Route);
+
+impl CustomOp1 for Scatter {
+    fn name(&self) -> &'static str {
+        "max_pool gradient"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (many, few) = (plane(&self.0.many), plane(&self.0.few));
+        by_dtype!(s, "max pooling", T => {
+            let g = slice::<T>(s, l)?;
+            let out = planes(self.0.many.elem_count(), many, |i, to: &mut [T]| {
+                to.fill(T::nil());
+                let at = i * few..(i + 1) * few;
+                for (g, winner) in g[at.clone()].iter().zip(&self.0.winners[at]) {
+                    to[*winner as usize] += *g;
+                }
+            });
+            Ok((T::to_cpu_storage_owned(out), self.0.many.clone()))
+        })
+    }
+
+    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        Ok(Some(apply1(&grad.contiguous()?, Gather(self.0.clone()))?))
+    }
+}
+
+/// Reads the chosen elements; the adjoint of [`Scatter`].
+struct Gather(Route);
+
+impl CustomOp1 for Gather {
+    fn name(&self) -> &'static str {
+        "max_pool second gradient"
+    }
+
+    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (many, few) = (plane(&self.0.many), plane(&self.0.few));
+        by_dtype!(s, "max pooling", T => {
+            let v = slice::<T>(s, l)?;
+            let out = planes(self.0.few.elem_count(), few, |i, to: &mut [T]| {
+                let v = &v[i * many..(i + 1) * many];
+                for (t, winner) in to.iter_mut().zip(&self.0.winners[i * few..]) {
+                    *t = v[*winner as usize];
+                }
+            });
+            Ok((T::to_cpu_storage_owned(out), self.0.few.clone()))
+        })
+    }
+
+    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+        Ok(Some(apply1(&grad.contiguous()?, Scatter(self.0.clone()))?))
+    }
+}
+
+/// `elements` values, written plane by plane: `write(i, plane i)` must fill its plane.
+fn planes<T: Real>(elements: usize, plane: usize, write: impl Fn(usize, &mut [T]) + Sync + Send) -> Vec<T> {
+    if elements == 0 {
+        return Vec::new();
+    }
+    let (count, group) = (elements / plane, (CHUNK / plane).max(1));
+    // SAFETY: the groups partition the planes; both callers fill every plane.
+    unsafe {
+        filled(elements, |out: Shared<T>| {
+            for_each(count.div_ceil(group), |i| {
+                for i in i * group..((i + 1) * group).min(count) {
+                    // SAFETY: the plane lies inside the result and belongs to this task alone.
+                    write(i, std::slice::from_raw_parts_mut(out.ptr().add(i * plane), plane));
+                }
+            });
+        })
+    }
+}
+
+/// The maxima and their places.
+fn maxima<T: Real>(windows: &Windows, planes: usize, x: &[T]) -> (Vec<T>, Vec<u32>) {
+    let from: usize = windows.input.iter().product();
+    let to: usize = windows.output.iter().product();
+    let group = (CHUNK / from.max(to)).max(1);
+    let mut y = Vec::new();
+    // SAFETY: the groups partition the planes, and each task fills both results for every plane of its own.
+    let winners = unsafe {
+        filled(planes * to, |winners: Shared<u32>| {
+            y = filled(planes * to, |y: Shared<T>| {
+                for_each(planes.div_ceil(group), |i| {
+                    T::simd().run(
+                        #[inline(always)]
+                        || {
+                            for plane in i * group..((i + 1) * group).min(planes) {
+                                // SAFETY: the planes lie inside the results and belong to this task alone.
+                                let best = std::slice::from_raw_parts_mut(y.ptr().add(plane * to), to);
+                                let winner =
+                                    std::slice::from_raw_parts_mut(winners.ptr().add(plane * to), to);
+                                plane_maxima(windows, &x[plane * from..(plane + 1) * from], best, winner);
+                            }
+                        },
+                    );
+                });
+            });
+        })
+    };
+    (y, winners)
+}
+
+#[inline(always)]
+fn plane_maxima<T: Real>(windows: &Windows, x: &[T], best: &mut [T], winner: &mut [u32]) {
+    let ([_, h_in, w_in], [_, h_out, w_out]) = (windows.input, windows.output);
+    let rows = best.chunks_exact_mut(w_out).zip(winner.chunks_exact_mut(w_out));
+    for (i, (best, winner)) in rows.enumerate() {
+        let (frames, lines) = (windows.inside(0, i / h_out), windows.inside(1, i % h_out));
+        let first = (frames.start * h_in + lines.start) * w_in;
+        for (o, (best, winner)) in best.iter_mut().zip(winner.iter_mut()).enumerate() {
+            let at = first + windows.inside(2, o).start;
+            (*best, *winner) = (x[at], at as u32);
+        }
+        for row in frames.flat_map(|t| lines.clone().map(move |h| t * h_in + h)) {
+            for k in 0..windows.kernel[2] {
+                row_maxima(windows, k, row * w_in, &x[row * w_in..(row + 1) * w_in], best, winner);
+            }
+        }
+    }
+}
+
+/// Compares element `k` of each window with the best so far; `base` is where the row starts in its plane.
+#[inline(always)]
+fn row_maxima<T: Real>(
+    windows: &Windows,
+    k: usize,
+    base: usize,
+    row: &[T],
+    best: &mut [T],
+    winner: &mut [u32],
+) {
+    let (stride, padding) = (windows.stride[2], windows.padding[2]);
+    // The windows whose element k is not padding.
+    let from = padding.saturating_sub(k).div_ceil(stride);
+    let to = (row.len() + padding).saturating_sub(k).div_ceil(stride).min(best.len());
+    if from >= to {
+        return;
+    }
+    let start = from * stride + k - padding;
+    let (row, base) = (&row[start..], base + start);
+    let (best, winner) = (&mut best[from..to], &mut winner[from..to]);
+    match stride {
+        // The constants become part of the loop.
+        1 => compare(row, 1, base, best, winner),
+        2 => compare(row, 2, base, best, winner),
+        _ => compare(row, stride, base, best, winner),
+    }
+}
+
+#[inline(always)]
+fn compare<T: Real>(row: &[T], stride: usize, base: usize, best: &mut [T], winner: &mut [u32]) {
+    for (i, ((best, winner), v)) in best.iter_mut().zip(winner).zip(row.iter().step_by(stride)).enumerate() {
+        // NaN, which alone differs from itself, wins against everything.
+        #[allow(clippy::eq_op)]
+        let wins = *v > *best || *v != *v;
+        *best = if wins { *v } else { *best };
+        *winner = if wins { (base + i * stride) as u32 } else { *winner };
+    }
+}
