@@ -33,6 +33,10 @@ fn every_command_shows_examples() {
         assert!(overview.contains(name), "{name} is not in the overview");
         assert!(place.good(&format!("{name} --help")).stdout.contains("Examples:"), "{name}");
     }
+    for name in ["ops", "compare", "record", "plot"] {
+        assert!(place.good("bench --help").stdout.contains(name), "{name} is not in the overview of bench");
+        assert!(place.good(&format!("bench {name} --help")).stdout.contains("Examples:"), "{name}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::CommandFactory;
+use clap::{Command, CommandFactory};
 use vg_core::Error;
 
 use super::{Cli, HELP_WIDTH};
@@ -48,16 +48,22 @@ pub fn run(args: &Args) -> Result<Done> {
     Ok(done)
 }
 
-/// File names and texts of all visible commands.
+/// File names and texts of all visible commands and their own commands: `bench.txt`, `bench-ops.txt`.
 fn texts() -> Vec<(String, String)> {
     let mut root = Cli::command().term_width(HELP_WIDTH);
     root.build();
-    let mut all = vec![("xtask.txt".to_owned(), tidy(&root.render_long_help().to_string()))];
-    for command in root.get_subcommands_mut().filter(|c| !c.is_hide_set()) {
-        let text = tidy(&command.render_long_help().to_string());
-        all.push((format!("{}.txt", command.get_name()), text));
-    }
+    let mut all = Vec::new();
+    add(&mut all, "xtask", "", &mut root);
     all
+}
+
+/// Adds the text of a command, and those of the commands below it under names that start with `prefix`.
+fn add(all: &mut Vec<(String, String)>, name: &str, prefix: &str, command: &mut Command) {
+    all.push((format!("{name}.txt"), tidy(&command.render_long_help().to_string())));
+    for below in command.get_subcommands_mut().filter(|c| !c.is_hide_set()) {
+        let name = format!("{prefix}{}", below.get_name());
+        add(all, &name, &format!("{name}-"), below);
+    }
 }
 
 /// Without blanks at the ends of lines, and with one line break at the end.

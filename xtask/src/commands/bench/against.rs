@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::Result;
 use serde_json::json;
 
-use super::Args;
+use super::ModelArgs;
 use super::measure::Measurement;
 use crate::failure::{Done, Failure};
 use crate::report::median;
@@ -20,7 +20,7 @@ struct Round {
 }
 
 /// Runs the command with a peer.
-pub fn run(args: &Args) -> Result<Done> {
+pub fn run(args: &ModelArgs) -> Result<Done> {
     let model = registry::find(&args.model)?;
     let preset = args.preset.clone().unwrap_or_else(|| model.default_preset().to_owned());
     let script = script(args)?;
@@ -29,7 +29,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
         let ours = measurement("our side", &ours, &our_arguments(&args.model, &shared))?;
-        let peer = measurement("the peer", &args.python, &peer_arguments(&script, &shared))?;
+        let peer = measurement("the peer", &args.peer.python, &peer_arguments(&script, &shared))?;
         console::note(format!(
             "round {number}/{}: step {:.5} s against {:.5} s, sampling {:.5} s against {:.5} s",
             args.rounds, ours.step_secs, peer.step_secs, ours.sample_secs, peer.sample_secs
@@ -39,9 +39,9 @@ pub fn run(args: &Args) -> Result<Done> {
     report(args, &rounds)
 }
 
-fn script(args: &Args) -> Result<PathBuf, Failure> {
+fn script(args: &ModelArgs) -> Result<PathBuf, Failure> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/pytorch");
-    let path = args.peer.clone().unwrap_or_else(|| repository.join(format!("{}.py", args.model)));
+    let path = args.script.clone().unwrap_or_else(|| repository.join(format!("{}.py", args.model)));
     if path.is_file() {
         return Ok(path);
     }
@@ -50,7 +50,7 @@ fn script(args: &Args) -> Result<PathBuf, Failure> {
 }
 
 /// What both command lines share.
-fn shared_arguments(args: &Args, preset: &str) -> Vec<OsString> {
+fn shared_arguments(args: &ModelArgs, preset: &str) -> Vec<OsString> {
     let threads = args.threads.unwrap_or_else(threads::available);
     let pairs = [
         ("--preset", preset.to_owned()),
@@ -120,7 +120,7 @@ impl Ratio {
     }
 }
 
-fn report(args: &Args, rounds: &[Round]) -> Result<Done> {
+fn report(args: &ModelArgs, rounds: &[Round]) -> Result<Done> {
     let step = Ratio::of(rounds, |m| m.step_secs);
     let sample = Ratio::of(rounds, |m| m.sample_secs);
     let memory = Ratio::of(rounds, |m| m.step_rss_mib.unwrap_or(0) as f64);

@@ -1,7 +1,6 @@
 //! Times our side; the fields are those of the PyTorch peers.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::time::Instant;
 
 use anyhow::Result;
@@ -15,7 +14,8 @@ use vg_core::sample::SampleRequest;
 use vg_core::train::{StepCx, StepLog, Trainer};
 use vg_core::{Batch, BatchSpec, Pixels, Rng};
 
-use super::Args;
+use super::ModelArgs;
+use super::lock::wait_until_alone;
 use crate::failure::{Done, Failure};
 use crate::report::median;
 use crate::{console, machine, registry, threads};
@@ -64,7 +64,7 @@ pub struct Measurement {
 }
 
 /// Runs the command without a peer.
-pub fn run(args: &Args) -> Result<Done> {
+pub fn run(args: &ModelArgs) -> Result<Done> {
     let measurement = measure(args)?;
     if args.json {
         console::json(&measurement)?;
@@ -74,7 +74,7 @@ pub fn run(args: &Args) -> Result<Done> {
     Ok(Done::Good)
 }
 
-fn measure(args: &Args) -> Result<Measurement> {
+fn measure(args: &ModelArgs) -> Result<Measurement> {
     let model = registry::find(&args.model)?;
     let experiment = open(args, model)?;
     let threads = threads::fix(args.threads)?;
@@ -111,7 +111,7 @@ fn measure(args: &Args) -> Result<Measurement> {
     })
 }
 
-fn open(args: &Args, model: &registry::Registered) -> Result<Box<dyn Experiment>> {
+fn open(args: &ModelArgs, model: &registry::Registered) -> Result<Box<dyn Experiment>> {
     let mut sets = args.sets.clone();
     sets.extend(args.batch.map(|n| format!("train.batch={n}")));
     let source = ConfigSource { preset: args.preset.as_deref(), sets: &sets, ..Default::default() };
@@ -120,14 +120,6 @@ fn open(args: &Args, model: &registry::Registered) -> Result<Box<dyn Experiment>
 
 fn config_batch(experiment: &dyn Experiment) -> Option<u64> {
     experiment.config().get("train")?.get("batch")?.as_u64()
-}
-
-/// Two benchmarks at once would time each other; the peers wait for the same file.
-fn wait_until_alone() -> Option<File> {
-    let path = std::env::temp_dir().join("video-peers-bench.lock");
-    let file = File::options().create(true).append(true).open(path).ok()?;
-    file.lock().ok()?;
-    Some(file)
 }
 
 /// Median seconds of `steps` training steps after one that is not counted.

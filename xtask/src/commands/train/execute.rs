@@ -161,7 +161,7 @@ impl Run<'_> {
         drop(checkpoint);
         let mut watch = Watch::new(self.folder, self.record.schedule, driver.progress(), self.json)?;
         watch.start(self.record)?;
-        let flag = interrupt::flag()?;
+        let flag = interrupt::flag("finishing the step and saving")?;
         let outcome = driver.run(&self.record.schedule.into(), &mut watch, flag);
         let progress = driver.progress();
         drop(driver);

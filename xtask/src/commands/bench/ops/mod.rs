@@ -4,21 +4,66 @@ mod cases;
 mod ours;
 mod peer;
 
+use std::path::PathBuf;
+
 use anyhow::Result;
 use serde_json::json;
 
 use self::cases::Case;
 use self::ours::Operation;
 use self::peer::Peer;
-use super::Args;
+use super::PeerArgs;
+use super::lock::wait_until_alone;
 use crate::failure::{Done, Failure};
 use crate::report::median;
 use crate::{console, threads};
 
-/// Seconds that one side runs before it is the other's turn.
-const TURN: f64 = 0.06;
-/// Turns of each side.
-const PAIRS: usize = 9;
+/// What the error says when `--only` leaves nothing; `compare` and `record` know it by that.
+pub const NO_OPERATION: &str = "no operation matches `--only`";
+/// Longest turn; a typing error should not take a day.
+const LONGEST_TURN: f64 = 600.0;
+
+/// Time single operations: layers of the models at their real sizes
+///
+/// Medians over turns; with `--against pytorch` both sides take turns, and the ratio is the median over pairs that ran next to
+/// each other.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask bench ops --only conv3d\n  \
+    cargo xtask bench ops --rounds 3 --turn 0.02 --json\n  \
+    cargo xtask bench ops --against pytorch --python venv/bin/python --at-least 1\n\n\
+    Exit codes: 0 good, 1 slower than `--at-least`, 2 error.")]
+pub struct Args {
+    /// Only the operations whose name contains TEXT
+    #[arg(long, value_name = "TEXT")]
+    only: Option<String>,
+    /// Number of threads; all when absent
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Turns of each side
+    #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    rounds: u32,
+    /// Seconds of a turn; one call is made at least
+    #[arg(long, default_value_t = 0.06, value_name = "SECS", value_parser = turn)]
+    turn: f64,
+    /// Print one JSON array
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    peer: PeerArgs,
+    /// The peer's script; bench/pytorch/ops.py of this repository when absent
+    #[arg(long = "peer", requires = "against", value_name = "FILE")]
+    script: Option<PathBuf>,
+    /// Exit with 1 when any operation is not at least X times as fast
+    #[arg(long, requires = "against", value_name = "X")]
+    at_least: Option<f64>,
+}
+
+/// Reads the seconds of a turn.
+fn turn(text: &str) -> Result<f64, String> {
+    let secs: f64 = text.parse().map_err(|e| format!("{e}"))?;
+    if (0.0..=LONGEST_TURN).contains(&secs) { Ok(secs) } else { Err(format!("0 to {LONGEST_TURN} seconds")) }
+}
 
 /// Seconds per call of one operation.
 struct Timed {
@@ -47,9 +92,10 @@ pub fn run(args: &Args) -> Result<Done> {
     if cases.is_empty() {
         let names = cases::cases(None).iter().map(|c| c.name).collect::<std::collections::BTreeSet<_>>();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
-        return Err(Failure::new("no operation matches `--only`").hint(format!("there are {names}")).into());
+        return Err(Failure::new(NO_OPERATION).hint(format!("there are {names}")).into());
     }
-    let mut peer = args.against.map(|_| Peer::start(args, threads)).transpose()?;
+    let _alone = wait_until_alone();
+    let mut peer = args.peer.against.map(|_| Peer::start(args, threads)).transpose()?;
     let mut all = Vec::new();
     for case in cases {
         all.push(time(case, peer.as_mut(), args)?);
@@ -68,12 +114,12 @@ fn time(case: Case, mut peer: Option<&mut Peer>, args: &Args) -> Result<Timed> {
     let operation = Operation::new(&case)?;
     let mut timed = Timed { case, ours: Vec::new(), peer: Vec::new() };
     if let Some(peer) = &mut peer {
-        peer.time(&timed.case, TURN)?;
+        peer.time(&timed.case, args.turn)?;
     }
-    for _ in 0..PAIRS {
-        timed.ours.push(operation.time(TURN)?);
+    for _ in 0..args.rounds {
+        timed.ours.push(operation.time(args.turn)?);
         if let Some(peer) = &mut peer {
-            timed.peer.push(peer.time(&timed.case, TURN)?);
+            timed.peer.push(peer.time(&timed.case, args.turn)?);
         }
     }
     if !args.json {
@@ -102,6 +148,7 @@ fn as_json(timed: &Timed) -> serde_json::Value {
     json!({
         "name": timed.case.name, "pass": timed.case.pass, "ours_secs": median(timed.ours.clone()),
         "ours_gflops": timed.gflops(&timed.ours), "peer_gflops": timed.gflops(&timed.peer), "ratio": timed.ratio(),
+        "peer_secs": (!timed.peer.is_empty()).then(|| median(timed.peer.clone())),
         "ours": timed.ours, "peer": timed.peer,
     })
 }

@@ -7,7 +7,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use anyhow::Result;
 use serde_json::json;
 
-use super::super::Args;
+use super::Args;
 use super::cases::Case;
 use crate::failure::Failure;
 
@@ -22,17 +22,17 @@ impl Peer {
     /// Starts `bench/pytorch/ops.py` or the script of `--peer`.
     pub fn start(args: &Args, threads: usize) -> Result<Self> {
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/pytorch/ops.py");
-        let script: PathBuf = args.peer.clone().unwrap_or(own);
+        let script: PathBuf = args.script.clone().unwrap_or(own);
         if !script.is_file() {
             let text = format!("the peer {} does not exist", script.display());
             return Err(Failure::new(text).hint("name its script with `--peer FILE`").into());
         }
         let failed = |e| {
-            Failure::new(format!("the peer, {}, cannot be started", args.python.display()))
+            Failure::new(format!("the peer, {}, cannot be started", args.peer.python.display()))
                 .hint("name a Python with `--python`")
                 .because(e)
         };
-        let mut child = Command::new(&args.python)
+        let mut child = Command::new(&args.peer.python)
             .arg(&script)
             .args(["--threads", &threads.to_string()])
             .stdin(Stdio::piped())
