@@ -254,6 +254,7 @@ impl Simd {
 
 /// The instruction sets that operations may use, widest last; see [`limit_instructions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there are fewer kernels to choose from"))]
 #[repr(u8)]
 pub enum Instructions {
     /// No `std::arch`: what the compilation target guarantees.

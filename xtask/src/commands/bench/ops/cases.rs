@@ -66,6 +66,18 @@ const LAYERS: &[Layer] = &[
 const NORMS: &[Layer] =
     &[Layer("batch norm + leaky 8x64x16x32x32", Kind::NormLeakyRelu, &[8, 64, 16, 32, 32], &[64], 1, 0)];
 
+/// The same layer at several sizes, to see that its cost grows as its arithmetic does; timed when the filter asks for them.
+#[rustfmt::skip]
+const SCALING: &[Layer] = &[
+    Layer("scaling conv3d 64->64 k3s1, 1 clip of 12x32x32", Kind::Conv, &[1, 64, 12, 32, 32], &[64, 64, 3, 3, 3], 1, 1),
+    Layer("scaling conv3d 64->64 k3s1, 2 clips of 12x32x32", Kind::Conv, &[2, 64, 12, 32, 32], &[64, 64, 3, 3, 3], 1, 1),
+    Layer("scaling conv3d 64->64 k3s1, 4 clips of 12x32x32", Kind::Conv, &[4, 64, 12, 32, 32], &[64, 64, 3, 3, 3], 1, 1),
+    Layer("scaling conv3d 64->64 k3s1, 2 clips of 6x32x32", Kind::Conv, &[2, 64, 6, 32, 32], &[64, 64, 3, 3, 3], 1, 1),
+    Layer("scaling conv3d 64->64 k3s1, 2 clips of 24x32x32", Kind::Conv, &[2, 64, 24, 32, 32], &[64, 64, 3, 3, 3], 1, 1),
+    Layer("scaling conv3d 64->64 k3s1, 2 clips of 12x16x16", Kind::Conv, &[2, 64, 12, 16, 16], &[64, 64, 3, 3, 3], 1, 1),
+    Layer("scaling conv3d 64->64 k3s1, 2 clips of 12x64x64", Kind::Conv, &[2, 64, 12, 64, 64], &[64, 64, 3, 3, 3], 1, 1),
+];
+
 /// All cases whose name contains `filter`.
 pub fn cases(filter: Option<&str>) -> Vec<Case> {
     let passes = |layer: &'static Layer| {
@@ -76,7 +88,8 @@ pub fn cases(filter: Option<&str>) -> Vec<Case> {
         let Layer(name, kind, input, weight, stride, padding) = *layer;
         passes.iter().map(move |pass| Case { name, kind, pass: *pass, input, weight, stride, padding })
     };
-    let all = LAYERS.iter().chain(NORMS).flat_map(passes);
+    let scaling = if filter.is_some_and(|f| f.contains("scaling")) { SCALING } else { &[] };
+    let all = LAYERS.iter().chain(NORMS).chain(scaling).flat_map(passes);
     all.filter(|case| filter.is_none_or(|wanted| case.name.contains(wanted))).collect()
 }
 
