@@ -130,7 +130,7 @@ impl CustomOp3 for Affine {
         by_dtype!(s1, "channel_affine", T => {
             let lines: Vec<_> = slice::<T>(s2, l2)?.iter().copied().zip(slice::<T>(s3, l3)?.iter().copied()).collect();
             let low = self.activation.slope::<T>(false);
-            let y = per_channel(self.view, slice::<T>(s1, l1)?, &lines, #[inline(always)] |(scale, shift), x| {
+            let y = per_channel(self.view, slice::<T>(s1, l1)?, &lines, #[inline(always)] move |(scale, shift), x| {
                 let y = x * scale + shift;
                 if y > T::nil() { y } else { y * low }
             });

@@ -1,7 +1,7 @@
 //! Tensors seen as `[batch, channels, inner]`: sums per channel and maps with constants per channel.
 
 use super::real::Real;
-use super::threads::{Shared, filled, for_each};
+use super::threads::{CHUNK, Shared, filled, for_each};
 
 /// A contiguous tensor seen as `[batch, channels, inner]`.
 #[derive(Clone, Copy)]
@@ -25,22 +25,23 @@ impl View {
         self.batch * self.inner
     }
 
-    /// Channels of one task: whole cache lines of a row where rows are short.
-    pub(super) fn block(&self) -> usize {
+    /// Channels that are treated together: whole cache lines of a row where rows are short.
+    fn block(&self) -> usize {
         (64 / self.inner.max(1)).max(1)
     }
 
-    /// Number of tasks.
-    pub(super) fn blocks(&self) -> usize {
-        self.channels.div_ceil(self.block())
+    /// Runs `f` for all blocks of channels, in parallel; a task has as many blocks as make it worth while.
+    pub(super) fn for_each_block(&self, f: impl Fn(std::ops::Range<usize>) + Sync + Send) {
+        let (size, blocks) = (self.block(), self.channels.div_ceil(self.block()));
+        let group = (CHUNK / (size * self.population()).max(1)).max(1);
+        for_each(blocks.div_ceil(group), |task| {
+            for i in task * group..((task + 1) * group).min(blocks) {
+                f(i * size..((i + 1) * size).min(self.channels));
+            }
+        });
     }
 
-    /// The channels of task `i`.
-    pub(super) fn block_range(&self, i: usize) -> std::ops::Range<usize> {
-        i * self.block()..((i + 1) * self.block()).min(self.channels)
-    }
-
-    /// Where the elements of `image` for the channels of a task lie: one stretch, channel after channel.
+    /// Where the elements of `image` for the channels of a block lie: one stretch, channel after channel.
     pub(super) fn stretch(&self, image: usize, block: &std::ops::Range<usize>) -> std::ops::Range<usize> {
         let base = image * self.channels;
         (base + block.start) * self.inner..(base + block.end) * self.inner
@@ -132,6 +133,10 @@ fn short_sums<T: Real, K: Copy, const N: usize>(
         for image in first..(first + DEPTH).min(view.batch) {
             let at = view.stretch(image, block);
             let (x, y) = (&x[at.clone()], &y[at]);
+            if view.inner == 1 {
+                add_terms(x, y, known, &mut partial, term);
+                continue;
+            }
             for (c, known) in known.iter().copied().enumerate() {
                 for i in c * view.inner..(c + 1) * view.inner {
                     let t = term(known, x[i], y[i]);
@@ -150,6 +155,22 @@ fn short_sums<T: Real, K: Copy, const N: usize>(
     totals
 }
 
+/// Adds the terms of rows of one element, with vectors along the channels.
+#[inline(always)]
+fn add_terms<T: Real, K: Copy, const N: usize>(
+    x: &[T],
+    y: &[T],
+    known: &[K],
+    partial: &mut [T],
+    term: impl Fn(K, T, T) -> [T; N] + Copy,
+) {
+    for (k, partial) in partial.chunks_exact_mut(x.len()).enumerate() {
+        for (sum, (known, (x, y))) in partial.iter_mut().zip(known.iter().zip(x.iter().zip(y))) {
+            *sum += term(*known, *x, *y)[k];
+        }
+    }
+}
+
 /// One sum per channel of a term of two operands.
 pub(super) fn reduce<T: Real>(
     view: View,
@@ -163,8 +184,7 @@ pub(super) fn reduce<T: Real>(
     // SAFETY: the blocks partition the channels.
     unsafe {
         filled(view.channels, |out: Shared<T>| {
-            for_each(view.blocks(), |i| {
-                let block = view.block_range(i);
+            view.for_each_block(|block| {
                 let total = T::simd().run(
                     #[inline(always)]
                     || {
@@ -200,8 +220,7 @@ pub(super) fn per_channel<T: Real, K: Copy + Sync>(
     // SAFETY: images and blocks partition the elements, and every stretch is written in full.
     unsafe {
         filled(view.elements(), |out: Shared<T>| {
-            for_each(view.blocks(), |i| {
-                let block = view.block_range(i);
+            view.for_each_block(|block| {
                 T::simd().run(
                     #[inline(always)]
                     || {

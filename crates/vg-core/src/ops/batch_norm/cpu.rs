@@ -1,12 +1,12 @@
-//! Batch norm in training mode on the CPU: each task takes one channel (or a few short ones) through both passes, so that the
-//! second finds the data in the cache.
+//! Batch norm in training mode on the CPU: each channel (or a few short ones) goes through both passes at once, so that
+//! the second finds the data in the cache.
 
 use std::ops::Range;
 
 use super::super::Activation;
 use super::super::real::Real;
 use super::super::reduce::{View, sums};
-use super::super::threads::{Shared, filled, for_each};
+use super::super::threads::{Shared, filled};
 use super::BatchStats;
 
 /// Learned scale and shift.
@@ -30,8 +30,7 @@ pub(super) fn forward<T: Real>(
     let moments = unsafe {
         filled::<f64>(2 * view.channels, |moments| {
             y = filled(view.elements(), |y| {
-                for_each(view.blocks(), |i| {
-                    let block = view.block_range(i);
+                view.for_each_block(|block| {
                     let simd = T::simd();
                     let found = simd.run(
                         #[inline(always)]
@@ -132,8 +131,7 @@ pub(super) fn backward<T: Real>(
     let dx = unsafe {
         filled(elements, |dx| {
             totals = filled::<f64>(2 * view.channels, |totals| {
-                for_each(view.blocks(), |i| {
-                    let block = view.block_range(i);
+                view.for_each_block(|block| {
                     let simd = T::simd();
                     let mut plans: Vec<_> = block.clone().map(|c| ChannelGrad::new(c, saved)).collect();
                     let found = simd.run(

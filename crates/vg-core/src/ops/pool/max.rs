@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
 
 use super::super::real::{Real, by_dtype, slice};
-use super::super::threads::{CHUNK, Shared, filled, for_each};
+use super::super::threads::{CHUNK, Shared, filled, for_each, with_scratch};
 use super::windows::Windows;
 use crate::grad::apply1;
 use crate::{Error, Result};
@@ -135,29 +135,36 @@ fn planes<T: Real>(elements: usize, plane: usize, write: impl Fn(usize, &mut [T]
     }
 }
 
+/// Outputs treated together: their best values and places stay in registers.
+const LANES: usize = 16;
+
 /// The maxima and their places.
 fn maxima<T: Real>(windows: &Windows, planes: usize, x: &[T]) -> (Vec<T>, Vec<u32>) {
     let from: usize = windows.input.iter().product();
     let to: usize = windows.output.iter().product();
     let group = (CHUNK / from.max(to)).max(1);
+    let width = padded_width(windows);
     let mut y = Vec::new();
     // SAFETY: the groups partition the planes, and each task fills both results for every plane of its own.
     let winners = unsafe {
         filled(planes * to, |winners: Shared<u32>| {
             y = filled(planes * to, |y: Shared<T>| {
                 for_each(planes.div_ceil(group), |i| {
-                    T::simd().run(
-                        #[inline(always)]
-                        || {
-                            for plane in i * group..((i + 1) * group).min(planes) {
-                                // SAFETY: the planes lie inside the results and belong to this task alone.
-                                let best = std::slice::from_raw_parts_mut(y.ptr().add(plane * to), to);
-                                let winner =
-                                    std::slice::from_raw_parts_mut(winners.ptr().add(plane * to), to);
-                                plane_maxima(windows, &x[plane * from..(plane + 1) * from], best, winner);
-                            }
-                        },
-                    );
+                    with_scratch(windows.input[0] * windows.input[1] * width, |padded: &mut [T]| {
+                        T::simd().run(
+                            #[inline(always)]
+                            || {
+                                for plane in i * group..((i + 1) * group).min(planes) {
+                                    // SAFETY: the planes lie inside the results and belong to this task alone.
+                                    let best = std::slice::from_raw_parts_mut(y.ptr().add(plane * to), to);
+                                    let winner =
+                                        std::slice::from_raw_parts_mut(winners.ptr().add(plane * to), to);
+                                    pad(windows, &x[plane * from..(plane + 1) * from], padded);
+                                    plane_maxima(windows, padded, best, winner);
+                                }
+                            },
+                        );
+                    });
                 });
             });
         })
@@ -165,60 +172,94 @@ fn maxima<T: Real>(windows: &Windows, planes: usize, x: &[T]) -> (Vec<T>, Vec<u3
     (y, winners)
 }
 
+/// Elements of a padded row: room for whole groups of lanes.
+fn padded_width(windows: &Windows) -> usize {
+    let reach = windows.output[2].next_multiple_of(LANES) * windows.stride[2] + windows.kernel[2];
+    reach.max(windows.padding[2] + windows.input[2])
+}
+
+/// Copies the rows of a plane with minus infinity around them, which wins against nothing.
 #[inline(always)]
-fn plane_maxima<T: Real>(windows: &Windows, x: &[T], best: &mut [T], winner: &mut [u32]) {
-    let ([_, h_in, w_in], [_, h_out, w_out]) = (windows.input, windows.output);
+fn pad<T: Real>(windows: &Windows, x: &[T], padded: &mut [T]) {
+    let (w_in, start) = (windows.input[2], windows.padding[2]);
+    let lowest = T::of(f64::NEG_INFINITY);
+    for (row, to) in x.chunks_exact(w_in).zip(padded.chunks_exact_mut(padded_width(windows))) {
+        to[..start].fill(lowest);
+        to[start..start + w_in].copy_from_slice(row);
+        to[start + w_in..].fill(lowest);
+    }
+}
+
+#[inline(always)]
+fn plane_maxima<T: Real>(windows: &Windows, padded: &[T], best: &mut [T], winner: &mut [u32]) {
+    let ([_, h_in, _], [_, h_out, w_out]) = (windows.input, windows.output);
     let rows = best.chunks_exact_mut(w_out).zip(winner.chunks_exact_mut(w_out));
     for (i, (best, winner)) in rows.enumerate() {
         let (frames, lines) = (windows.inside(0, i / h_out), windows.inside(1, i % h_out));
-        let first = (frames.start * h_in + lines.start) * w_in;
-        for (o, (best, winner)) in best.iter_mut().zip(winner.iter_mut()).enumerate() {
-            let at = first + windows.inside(2, o).start;
-            (*best, *winner) = (x[at], at as u32);
-        }
-        for row in frames.flat_map(|t| lines.clone().map(move |h| t * h_in + h)) {
-            for k in 0..windows.kernel[2] {
-                row_maxima(windows, k, row * w_in, &x[row * w_in..(row + 1) * w_in], best, winner);
-            }
+        let taps = frames.flat_map(|t| lines.clone().map(move |h| t * h_in + h));
+        let groups = best.chunks_mut(LANES).zip(winner.chunks_mut(LANES));
+        for (g, (best, winner)) in groups.enumerate() {
+            group_maxima(windows, padded, g * LANES, taps.clone(), best, winner);
         }
     }
 }
 
-/// Compares element `k` of each window with the best so far; `base` is where the row starts in its plane.
+/// The maxima of neighbouring windows from window `from` on, which meet the input rows `rows`.
 #[inline(always)]
-fn row_maxima<T: Real>(
+fn group_maxima<T: Real>(
     windows: &Windows,
-    k: usize,
-    base: usize,
-    row: &[T],
+    padded: &[T],
+    from: usize,
+    rows: impl Iterator<Item = usize> + Clone,
     best: &mut [T],
     winner: &mut [u32],
 ) {
-    let (stride, padding) = (windows.stride[2], windows.padding[2]);
-    // The windows whose element k is not padding.
-    let from = padding.saturating_sub(k).div_ceil(stride);
-    let to = (row.len() + padding).saturating_sub(k).div_ceil(stride).min(best.len());
-    if from >= to {
-        return;
+    let (stride, padding, w_in) = (windows.stride[2], windows.padding[2], windows.input[2]);
+    let width = padded_width(windows);
+    let first = rows.clone().next().unwrap_or(0) * w_in;
+    let mut values = [T::of(f64::NEG_INFINITY); LANES];
+    // Places relative to the start of each window in the first row; at first, the first element that is not padding.
+    let mut places = [0u32; LANES];
+    for (l, place) in places.iter_mut().enumerate() {
+        *place = (first + padding.saturating_sub((from + l) * stride)) as u32;
     }
-    let start = from * stride + k - padding;
-    let (row, base) = (&row[start..], base + start);
-    let (best, winner) = (&mut best[from..to], &mut winner[from..to]);
-    match stride {
-        // The constants become part of the loop.
-        1 => compare(row, 1, base, best, winner),
-        2 => compare(row, 2, base, best, winner),
-        _ => compare(row, stride, base, best, winner),
+    for row in rows {
+        for k in 0..windows.kernel[2] {
+            let found = load(padded, row * width + from * stride + k, stride);
+            let place = (row * w_in + k) as u32;
+            for l in 0..LANES {
+                // NaN, which alone differs from itself, wins against everything.
+                #[allow(clippy::eq_op)]
+                let wins = found[l] > values[l] || found[l] != found[l];
+                values[l] = if wins { found[l] } else { values[l] };
+                places[l] = if wins { place } else { places[l] };
+            }
+        }
+    }
+    for (l, (best, winner)) in best.iter_mut().zip(winner).enumerate() {
+        // The sum is a place in the plane; only parts of it may wrap around.
+        let start = ((from + l) * stride) as u32;
+        (*best, *winner) = (values[l], places[l].wrapping_add(start).wrapping_sub(padding as u32));
     }
 }
 
+/// Elements `at`, `at + stride`, ...
 #[inline(always)]
-fn compare<T: Real>(row: &[T], stride: usize, base: usize, best: &mut [T], winner: &mut [u32]) {
-    for (i, ((best, winner), v)) in best.iter_mut().zip(winner).zip(row.iter().step_by(stride)).enumerate() {
-        // NaN, which alone differs from itself, wins against everything.
-        #[allow(clippy::eq_op)]
-        let wins = *v > *best || *v != *v;
-        *best = if wins { *v } else { *best };
-        *winner = if wins { (base + i * stride) as u32 } else { *winner };
+fn load<T: Real>(x: &[T], at: usize, stride: usize) -> [T; LANES] {
+    let mut out = [T::nil(); LANES];
+    match stride {
+        1 => out.copy_from_slice(&x[at..at + LANES]),
+        2 => {
+            let x = &x[at..at + 2 * LANES];
+            for l in 0..LANES {
+                out[l] = x[2 * l];
+            }
+        }
+        _ => {
+            for (l, out) in out.iter_mut().enumerate() {
+                *out = x[at + l * stride];
+            }
+        }
     }
+    out
 }

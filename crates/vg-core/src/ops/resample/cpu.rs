@@ -99,16 +99,16 @@ impl<T: Real> Map<T> {
 #[inline(always)]
 fn sum_rows<T: Real>(rows: &[T], taps: &[(usize, T)], to: &mut [T]) {
     let n = to.len();
-    let Some(((row, weight), others)) = taps.split_first() else {
+    let Some((&(row, weight), others)) = taps.split_first() else {
         to.fill(T::nil());
         return;
     };
     for (t, v) in to.iter_mut().zip(&rows[row * n..(row + 1) * n]) {
-        *t = *weight * *v;
+        *t = weight * *v;
     }
-    for (row, weight) in others {
+    for &(row, weight) in others {
         for (t, v) in to.iter_mut().zip(&rows[row * n..(row + 1) * n]) {
-            *t += *weight * *v;
+            *t += weight * *v;
         }
     }
 }
