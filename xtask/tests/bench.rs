@@ -15,14 +15,14 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let has = |word: &str| arguments.iter().any(|a| a == word);
     if has("models") {
-        println!(r#"{"name": "toy", "presets": [{"name": "tiny"}, {"name": "paper"}]}"#);
+        println!("{}", r#"{"name": "toy", "presets": [{"name": "tiny"}, {"name": "paper"}]}"#);
     } else if has("--help") {
         println!("Usage: cargo xtask bench ops [OPTIONS]");
     } else if has("ops") {
         let operation = |name| format!(r#"{{"name": "{name}", "pass": "forward", "ours_secs": SECS, "ours_gflops": null}}"#);
         println!("[{}, {}]", operation("conv"), operation("EXTRA"));
     } else {
-        println!(r#"{"step_secs": SECS, "sample_secs": 1.0}"#);
+        println!("{}", r#"{"step_secs": SECS, "sample_secs": 1.0}"#);
     }
 }
 "##;
@@ -194,6 +194,23 @@ fn a_recording_is_a_line_for_each_entry() {
         "bench plot --json results.jsonl --page page.md",
         &["no comparison with PyTorch", "--against pytorch"],
     );
+}
+
+/// Stands in for Python with PyTorch: a second for whatever it is asked.
+#[cfg(unix)]
+#[test]
+fn a_recording_beside_a_peer_has_its_seconds() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let python = place.join("python");
+    std::fs::write(&python, "#!/bin/sh\nwhile read -r line; do echo 1.0; done\n").unwrap();
+    std::fs::set_permissions(&python, std::fs::Permissions::from_mode(0o755)).unwrap();
+    place.good(
+        "bench record --json results.jsonl --only batch --threads 1 --against pytorch --python ./python",
+    );
+    let line = &Place::json(&place.text("results.jsonl"))[0];
+    assert_eq!((&line["peer"], &line["peer_secs"]), (&"pytorch".into(), &1.0.into()), "{line}");
+    assert!(line["ratio"].as_f64().unwrap() > 0.0, "{line}");
 }
 
 const BEGIN: &str = "<!-- cargo xtask bench plot: begin -->";

@@ -21,7 +21,7 @@ fn unknown_names_come_with_a_suggestion() {
     place.error("bench tgan --preset tinny", &["did you mean \"tiny\"?"]);
     place.error("bench tgna", &["did you mean \"tgan\"?"]);
     place.error("bench --threads 1 ops", &["`ops` stands after an option", "hint: "]);
-    place.error("bench ops --turn -1", &["--turn"]);
+    place.error("bench ops --turn=-1", &["--turn"]);
     place.error("bench ops --only nothing", &["no operation matches", "conv3d"]);
     assert!(place.names(".").is_empty(), "a mistake leaves nothing behind");
 }

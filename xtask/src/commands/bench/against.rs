@@ -20,15 +20,15 @@ struct Round {
 }
 
 /// Runs the command with a peer.
-pub fn run(args: &ModelArgs) -> Result<Done> {
-    let model = registry::find(&args.model)?;
+pub fn run(name: &str, args: &ModelArgs) -> Result<Done> {
+    let model = registry::find(name)?;
     let preset = args.preset.clone().unwrap_or_else(|| model.default_preset().to_owned());
-    let script = script(args)?;
+    let script = script(name, args)?;
     let ours = std::env::current_exe()?;
     let shared = shared_arguments(args, &preset);
     let mut rounds = Vec::new();
     for number in 1..=args.rounds {
-        let ours = measurement("our side", &ours, &our_arguments(&args.model, &shared))?;
+        let ours = measurement("our side", &ours, &our_arguments(name, &shared))?;
         let peer = measurement("the peer", &args.peer.python, &peer_arguments(&script, &shared))?;
         console::note(format!(
             "round {number}/{}: step {:.5} s against {:.5} s, sampling {:.5} s against {:.5} s",
@@ -36,12 +36,12 @@ pub fn run(args: &ModelArgs) -> Result<Done> {
         ));
         rounds.push(Round { ours, peer });
     }
-    report(args, &rounds)
+    report(name, args, &rounds)
 }
 
-fn script(args: &ModelArgs) -> Result<PathBuf, Failure> {
+fn script(model: &str, args: &ModelArgs) -> Result<PathBuf, Failure> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bench/pytorch");
-    let path = args.script.clone().unwrap_or_else(|| repository.join(format!("{}.py", args.model)));
+    let path = args.script.clone().unwrap_or_else(|| repository.join(format!("{model}.py")));
     if path.is_file() {
         return Ok(path);
     }
@@ -120,14 +120,14 @@ impl Ratio {
     }
 }
 
-fn report(args: &ModelArgs, rounds: &[Round]) -> Result<Done> {
+fn report(model: &str, args: &ModelArgs, rounds: &[Round]) -> Result<Done> {
     let step = Ratio::of(rounds, |m| m.step_secs);
     let sample = Ratio::of(rounds, |m| m.sample_secs);
     let memory = Ratio::of(rounds, |m| m.step_rss_mib.unwrap_or(0) as f64);
     if args.json {
         let sides: Vec<_> = rounds.iter().map(|r| json!({ "ours": r.ours, "peer": r.peer })).collect();
         console::json(&json!({
-            "model": args.model, "step": step.json(), "sample": sample.json(), "memory": memory.json(), "rounds": sides,
+            "model": model, "step": step.json(), "sample": sample.json(), "memory": memory.json(), "rounds": sides,
         }))?;
     } else {
         console::result(format!("training step  {} as fast as the peer", step.text()))?;

@@ -64,8 +64,8 @@ pub struct Measurement {
 }
 
 /// Runs the command without a peer.
-pub fn run(args: &ModelArgs) -> Result<Done> {
-    let measurement = measure(args)?;
+pub fn run(model: &str, args: &ModelArgs) -> Result<Done> {
+    let measurement = measure(model, args)?;
     if args.json {
         console::json(&measurement)?;
     } else {
@@ -74,8 +74,8 @@ pub fn run(args: &ModelArgs) -> Result<Done> {
     Ok(Done::Good)
 }
 
-fn measure(args: &ModelArgs) -> Result<Measurement> {
-    let model = registry::find(&args.model)?;
+fn measure(model: &str, args: &ModelArgs) -> Result<Measurement> {
+    let model = registry::find(model)?;
     let experiment = open(args, model)?;
     let threads = threads::fix(args.threads)?;
     let _alone = wait_until_alone();

@@ -39,8 +39,11 @@ use crate::failure::{Done, Failure};
 pub struct Args {
     #[command(subcommand)]
     what: Option<What>,
+    /// Name of the model
+    #[arg(required = true)]
+    model: Option<String>,
     #[command(flatten)]
-    model: Option<ModelArgs>,
+    options: ModelArgs,
 }
 
 #[derive(Subcommand)]
@@ -54,8 +57,6 @@ enum What {
 /// Options of `bench MODEL`.
 #[derive(clap::Args)]
 struct ModelArgs {
-    /// Name of the model
-    model: String,
     /// Preset; the model's first one when absent
     #[arg(long, value_name = "P")]
     preset: Option<String>,
@@ -121,20 +122,20 @@ pub fn run(args: &Args) -> Result<Done> {
         (Some(What::Compare(args)), _) => compare::run(args),
         (Some(What::Record(args)), _) => record::run(args),
         (Some(What::Plot(args)), _) => plot::run(args),
-        (None, Some(args)) => time_model(args),
+        (None, Some(model)) => time_model(model, &args.options),
         (None, None) => Err(Failure::new("no model is named").hint("`cargo xtask models` lists them").into()),
     }
 }
 
-fn time_model(args: &ModelArgs) -> Result<Done> {
+fn time_model(model: &str, args: &ModelArgs) -> Result<Done> {
     // After an option of `bench MODEL`, clap takes the next word for the model.
-    if ["ops", "compare", "record", "plot"].contains(&args.model.as_str()) {
-        let text = format!("`{}` stands after an option", args.model);
-        let hint = format!("write `cargo xtask bench {} ...` with the options last", args.model);
+    if ["ops", "compare", "record", "plot"].contains(&model) {
+        let text = format!("`{model}` stands after an option");
+        let hint = format!("write `cargo xtask bench {model} ...` with the options last");
         return Err(Failure::new(text).hint(hint).into());
     }
     match args.peer.against {
-        None => measure::run(args),
-        Some(Peer::Pytorch) => against::run(args),
+        None => measure::run(model, args),
+        Some(Peer::Pytorch) => against::run(model, args),
     }
 }
