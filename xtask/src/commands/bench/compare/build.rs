@@ -21,7 +21,7 @@ pub fn build(who: &str, source: &Path, target: &Path, stop: &AtomicBool) -> Resu
     let started = Instant::now();
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--release", "--quiet", "--package", "xtask", "--bin", "xtask", "--target-dir"]);
+    command.args(["build", "--release", "--package", "xtask", "--bin", "xtask", "--target-dir"]);
     let ended = child::run(command.arg(target).current_dir(source).stdout(Stdio::null()), stop)?;
     let path = target.join("release").join(format!("xtask{}", std::env::consts::EXE_SUFFIX));
     if !ended.status.success() {

@@ -7,6 +7,7 @@ use anyhow::Result;
 use super::super::suite::{Benchmark, Program, Settings};
 use super::verdict::Samples;
 use crate::console;
+use crate::failure::Failure;
 
 /// Whose turn it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Sides {
     /// Runs all benchmarks `rounds` times: the turns of one benchmark next to each other, each process alone.
     ///
     /// # Errors
-    /// Those of [`Program::run`].
+    /// Those of [`Program::run`]; [`Failure`] when nothing was timed.
     pub fn time(
         &self,
         rounds: u32,
@@ -66,6 +67,11 @@ impl Sides {
                     }
                 }
             }
+        }
+        if all.is_empty() {
+            let hint =
+                "`cargo xtask bench ops` lists the operations; models are \"NAME PRESET, training step\"";
+            return Err(Failure::new("nothing matches `--only`").hint(hint).into());
         }
         Ok(all)
     }

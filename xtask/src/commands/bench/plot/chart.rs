@@ -67,6 +67,7 @@ fn draw<'a>(root: &Area<'a>, bars: &[Bar]) -> Drawn<'a> {
         .disable_y_axis()
         .y_labels(0)
         .x_labels(8)
+        .max_light_lines(1)
         .label_style((FONT, 13))
         .draw()?;
     for (i, bar) in bars.iter().enumerate() {
