@@ -137,7 +137,7 @@ fn other_type<T: Real>(storage: &CpuStorage) -> candle_core::Error {
 }
 
 /// The elements of a contiguous operand.
-pub(crate) fn slice<'a, T: Real>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
+pub(crate) fn slice<'a, T: WithDType>(storage: &'a CpuStorage, layout: &Layout) -> Result<&'a [T]> {
     let data = T::cpu_storage_as_slice(storage)?;
     let (start, end) = layout
         .contiguous_offsets()

@@ -112,3 +112,9 @@ pub(crate) fn with_scratch<T: Real, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) 
     SCRATCH.set(buffer);
     result
 }
+
+/// The same memory for pairs of bf16.
+pub(crate) fn as_pairs(scratch: &mut [f32]) -> &mut [u32] {
+    // SAFETY: both types have the same size and alignment, and every bit pattern is valid for both.
+    unsafe { std::slice::from_raw_parts_mut(scratch.as_mut_ptr().cast(), scratch.len()) }
+}

@@ -29,10 +29,7 @@ pub(super) fn forward<T: Real>(g: &Geometry, input: &[T], weight: &[T], finish: 
 /// Transposed convolution, the input gradient of the above: `[B, C_out, *output]` to `[B, C_in, *input]`.
 pub(super) fn backward<T: Real>(g: &Geometry, grad: &[T], weight: &[T], finish: Finish<'_, T>) -> Vec<T> {
     let flat = g.flattened();
-    // Channels that were joined with the kernel's elements share the bias of their channel.
-    let repeat = flat.c_in / g.c_in.max(1);
-    let bias: Option<Vec<T>> =
-        finish.bias.map(|b| b.iter().flat_map(|v| std::iter::repeat_n(*v, repeat)).collect());
+    let bias = finish.bias.map(|bias| flat.joined_bias(g, bias));
     let finish = Finish { bias: bias.as_deref(), activation: finish.activation };
     run(&Plan::backward(&flat), grad, weight, finish)
 }

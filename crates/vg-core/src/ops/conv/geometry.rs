@@ -3,6 +3,17 @@
 use super::super::axes::{NAMES, align, keep, rank};
 use crate::{Error, Result};
 
+/// What the products of a convolution are formed in. Sums are f32 at least.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Precision {
+    /// The type of the operands.
+    #[default]
+    Full,
+    /// bf16, where this CPU multiplies it faster than f32, as with AMX; else the type of the operands. The operands of f32 convolutions
+    /// and of their gradients are then rounded to 8 significant bits: results differ by up to about 1 % of their size.
+    Bf16,
+}
+
 /// Stride, padding and dilation per axis, and the number of channel groups.
 ///
 /// Axes are `[T, H, W]`, aligned to the right: 2-D convolutions read the last two entries, 1-D ones the last. Padding is with
@@ -17,6 +28,8 @@ pub struct ConvParams {
     pub dilation: [usize; 3],
     /// Channel groups, at least 1; both channel counts are multiples of it.
     pub groups: usize,
+    /// Of the products; tensors of bf16 have their own.
+    pub precision: Precision,
 }
 
 impl Default for ConvParams {
@@ -28,12 +41,18 @@ impl Default for ConvParams {
 impl ConvParams {
     /// The same stride and padding on every axis; no dilation, one group.
     pub const fn uniform(stride: usize, padding: usize) -> Self {
-        Self { stride: [stride; 3], padding: [padding; 3], dilation: [1; 3], groups: 1 }
+        Self {
+            stride: [stride; 3],
+            padding: [padding; 3],
+            dilation: [1; 3],
+            groups: 1,
+            precision: Precision::Full,
+        }
     }
 
     /// Stride and padding per axis, for a convolution in `D` (1 to 3) dimensions.
     pub fn per_axis<const D: usize>(stride: [usize; D], padding: [usize; D]) -> Self {
-        Self { stride: align(&stride, 1), padding: align(&padding, 0), dilation: [1; 3], groups: 1 }
+        Self { stride: align(&stride, 1), padding: align(&padding, 0), ..Self::uniform(1, 0) }
     }
 
     /// With this dilation per axis.
@@ -45,6 +64,12 @@ impl ConvParams {
     /// With this number of groups.
     pub const fn groups(mut self, groups: usize) -> Self {
         self.groups = groups;
+        self
+    }
+
+    /// With products of this precision.
+    pub const fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
         self
     }
 }
@@ -66,6 +91,7 @@ pub(crate) struct Geometry {
     pub stride: [usize; 3],
     pub padding: [usize; 3],
     pub dilation: [usize; 3],
+    pub precision: Precision,
 }
 
 impl Geometry {
@@ -161,6 +187,7 @@ impl Geometry {
             stride: keep(params.stride, rank, 1),
             padding: keep(params.padding, rank, 0),
             dilation: keep(params.dilation, rank, 1),
+            precision: params.precision,
         };
         for axis in g.axes() {
             if g.stride[axis] == 0 || g.dilation[axis] == 0 {
@@ -242,6 +269,13 @@ impl Geometry {
             (self.kernel, self.input, self.output, self.stride) = ([1; 3], [1; 3], [1; 3], [1; 3]);
         }
         self
+    }
+
+    /// The bias of `self.c_in` channels, from that of the geometry that was flattened: channels that were joined with the kernel's
+    /// elements share the bias of their channel.
+    pub(crate) fn joined_bias<T: Copy>(&self, before: &Self, bias: &[T]) -> Vec<T> {
+        let repeat = self.c_in / before.c_in.max(1);
+        bias.iter().flat_map(|v| std::iter::repeat_n(*v, repeat)).collect()
     }
 
     /// Elements of the kernel.

@@ -3,6 +3,9 @@
 //! The three operations form a closed family: the derivatives of each are written with the other two, so derivatives of any order
 //! exist. An argument that is a constant (a detached tensor, or data) gets no gradient, and none is computed for it.
 //!
+//! Tensors are f32, f64 or bf16. Those of bf16 are multiplied as they are and summed in f32; with [`Precision::Bf16`] the same products
+//! are formed of f32 tensors, so that weights, gradients and everything around the convolutions stay f32.
+//!
 //! | function | PyTorch |
 //! |---|---|
 //! | [`conv`], [`conv_fused`] | `conv1d`, `conv2d`, `conv3d` |
@@ -10,6 +13,7 @@
 //! | [`conv_weight_grad`] | `torch.nn.grad.conv2d_weight` and its siblings |
 
 mod apply;
+mod bf16;
 mod geometry;
 mod op;
 mod plan;
@@ -22,7 +26,7 @@ mod weights;
 
 use candle_core::{DType, Tensor};
 
-pub use geometry::ConvParams;
+pub use geometry::{ConvParams, Precision};
 
 use self::geometry::Geometry;
 use self::op::{Backward, Forward, WeightGrad};
@@ -47,7 +51,7 @@ pub struct Epilogue<'a> {
 ///
 /// # Errors
 /// [`Error::Shape`] when ranks or channels differ or a kernel is longer than the padded input,
-/// [`Error::Unsupported`] for element types other than f32 and f64 or zero strides.
+/// [`Error::Unsupported`] for element types other than f32, f64 and bf16 or zero strides.
 pub fn conv(input: &Tensor, weight: &Tensor, params: &ConvParams) -> Result<Tensor> {
     conv_fused(input, weight, Epilogue::default(), params)
 }
@@ -83,7 +87,7 @@ pub fn conv_fused(
 ///
 /// # Errors
 /// [`Error::Shape`] when ranks or channels differ or nothing is left after the padding, [`Error::Unsupported`] for too large an
-/// `output_padding`, element types other than f32 and f64 or zero strides.
+/// `output_padding`, element types other than f32, f64 and bf16 or zero strides.
 pub fn conv_transpose(
     input: &Tensor,
     weight: &Tensor,
@@ -134,9 +138,9 @@ pub fn conv_weight_grad(
 
 /// Both operands contiguous and of one supported type.
 fn operands(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
-    if a.dtype() != b.dtype() || !matches!(a.dtype(), DType::F32 | DType::F64) {
+    if a.dtype() != b.dtype() || !matches!(a.dtype(), DType::F32 | DType::F64 | DType::BF16) {
         return Err(Error::Unsupported(format!(
-            "convolution: both operands must be f32 or both f64, got {:?} and {:?}; convert one with `to_dtype`",
+            "convolution: both operands must be f32, both f64 or both bf16, got {:?} and {:?}; convert one with `to_dtype`",
             a.dtype(),
             b.dtype()
         )));

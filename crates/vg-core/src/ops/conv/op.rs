@@ -1,11 +1,13 @@
 //! The three operations as nodes of candle's graph.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape, Tensor, WithDType};
+use half::bf16;
 
 use super::super::Activation;
 use super::super::channel::channel_sum;
 use super::super::real::{Real, by_dtype, slice};
-use super::geometry::Geometry;
+use super::bf16::{Bf16, Element};
+use super::geometry::{Geometry, Precision};
 use super::{apply, weight_grad};
 use crate::grad::apply2;
 
@@ -34,10 +36,17 @@ impl Forward {
         Self { geometry, activation: Activation::Identity }
     }
 
-    fn run<T: Real>(&self, input: &[T], weight: &[T], bias: Option<&[T]>) -> (CpuStorage, Shape) {
+    fn run<T: Real>(&self, input: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+        apply::forward(&self.geometry, input, weight, apply::Finish { bias, activation: self.activation })
+    }
+
+    fn run_bf16<S: Element>(&self, kernel: Bf16, input: &[S], weight: &[S], bias: Option<&[f32]>) -> Vec<S> {
         let finish = apply::Finish { bias, activation: self.activation };
-        let out = apply::forward(&self.geometry, input, weight, finish);
-        (T::to_cpu_storage_owned(out), self.geometry.output_shape().into())
+        kernel.forward(&self.geometry, input, weight, finish)
+    }
+
+    fn result_shape(&self) -> Shape {
+        self.geometry.output_shape().into()
     }
 
     fn gradients(
@@ -58,10 +67,17 @@ impl Backward {
         Self { geometry, activation: Activation::Identity }
     }
 
-    fn run<T: Real>(&self, input: &[T], weight: &[T], bias: Option<&[T]>) -> (CpuStorage, Shape) {
+    fn run<T: Real>(&self, input: &[T], weight: &[T], bias: Option<&[T]>) -> Vec<T> {
+        apply::backward(&self.geometry, input, weight, apply::Finish { bias, activation: self.activation })
+    }
+
+    fn run_bf16<S: Element>(&self, kernel: Bf16, input: &[S], weight: &[S], bias: Option<&[f32]>) -> Vec<S> {
         let finish = apply::Finish { bias, activation: self.activation };
-        let out = apply::backward(&self.geometry, input, weight, finish);
-        (T::to_cpu_storage_owned(out), self.geometry.input_shape().into())
+        kernel.backward(&self.geometry, input, weight, finish)
+    }
+
+    fn result_shape(&self) -> Shape {
+        self.geometry.input_shape().into()
     }
 
     fn gradients(
@@ -82,8 +98,68 @@ fn wanted(arg: &Tensor, gradient: impl FnOnce() -> Result<Tensor>) -> Result<Opt
     if arg.track_op() { gradient().map(Some) } else { Ok(None) }
 }
 
+/// The gradient before an activation that gave `out`.
+fn before_activation(activation: Activation, out: &Tensor, grad: &Tensor) -> Result<Tensor> {
+    if activation != Activation::Identity && grad.dtype() == DType::BF16 {
+        let (out, grad) = (out.to_dtype(DType::F32)?, grad.to_dtype(DType::F32)?);
+        return activation.gradient(&out, &grad)?.to_dtype(DType::BF16)?.contiguous();
+    }
+    activation.gradient(out, grad)?.contiguous()
+}
+
+fn bias_gradient(grad: &Tensor) -> Result<Tensor> {
+    if grad.dtype() == DType::BF16 {
+        return channel_sum(&grad.to_dtype(DType::F32)?)?.to_dtype(DType::BF16);
+    }
+    Ok(channel_sum(grad)?)
+}
+
+type Operand<'a> = (&'a CpuStorage, &'a Layout);
+
+/// The kernel for products in bf16 of f32 operands, if they are wanted and the CPU has one.
+fn narrowed(geometry: &Geometry) -> Option<Bf16> {
+    if geometry.precision == Precision::Bf16 { Bf16::detect() } else { None }
+}
+
+fn widened(values: &[bf16]) -> Vec<f32> {
+    values.iter().map(|v| v.to_f32()).collect()
+}
+
+fn rounded(values: Vec<f32>) -> Vec<bf16> {
+    values.into_iter().map(Element::narrow).collect()
+}
+
 macro_rules! fused {
     ($op:ident, $name:literal) => {
+        impl $op {
+            fn cpu(&self, input: Operand<'_>, weight: Operand<'_>, bias: Option<Operand<'_>>) -> Result<(CpuStorage, Shape)> {
+                let out = match (input.0, narrowed(&self.geometry)) {
+                    (CpuStorage::BF16(_), _) => self.of_bf16(input, weight, bias)?,
+                    (CpuStorage::F32(_), Some(kernel)) => {
+                        let bias = bias.map(|(s, l)| slice(s, l)).transpose()?;
+                        let out = self.run_bf16::<f32>(kernel, slice(input.0, input.1)?, slice(weight.0, weight.1)?, bias);
+                        CpuStorage::F32(out)
+                    }
+                    _ => by_dtype!(input.0, $name, T => {
+                        let bias = bias.map(|(s, l)| slice(s, l)).transpose()?;
+                        let out = self.run::<T>(slice(input.0, input.1)?, slice(weight.0, weight.1)?, bias);
+                        Ok(T::to_cpu_storage_owned(out))
+                    })?,
+                };
+                Ok((out, self.result_shape()))
+            }
+
+            /// The products of bf16 numbers are exact in f32, so that converting changes no more than the order of additions.
+            fn of_bf16(&self, input: Operand<'_>, weight: Operand<'_>, bias: Option<Operand<'_>>) -> Result<CpuStorage> {
+                let bias = bias.map(|(s, l)| Ok::<_, candle_core::Error>(widened(slice(s, l)?))).transpose()?;
+                let (input, weight) = (slice::<bf16>(input.0, input.1)?, slice::<bf16>(weight.0, weight.1)?);
+                Ok(CpuStorage::BF16(match Bf16::detect() {
+                    Some(kernel) => self.run_bf16(kernel, input, weight, bias.as_deref()),
+                    None => rounded(self.run::<f32>(&widened(input), &widened(weight), bias.as_deref())),
+                }))
+            }
+        }
+
         impl CustomOp2 for $op {
             fn name(&self) -> &'static str {
                 $name
@@ -96,7 +172,7 @@ macro_rules! fused {
                 s2: &CpuStorage,
                 l2: &Layout,
             ) -> Result<(CpuStorage, Shape)> {
-                by_dtype!(s1, $name, T => Ok(self.run::<T>(slice(s1, l1)?, slice(s2, l2)?, None)))
+                self.cpu((s1, l1), (s2, l2), None)
             }
 
             fn bwd(
@@ -106,7 +182,7 @@ macro_rules! fused {
                 out: &Tensor,
                 grad: &Tensor,
             ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-                let grad = self.activation.gradient(out, grad)?.contiguous()?;
+                let grad = before_activation(self.activation, out, grad)?;
                 self.gradients(input, weight, &grad)
             }
         }
@@ -125,9 +201,7 @@ macro_rules! fused {
                 s3: &CpuStorage,
                 l3: &Layout,
             ) -> Result<(CpuStorage, Shape)> {
-                by_dtype!(s1, $name, T => {
-                    Ok(self.run::<T>(slice(s1, l1)?, slice(s2, l2)?, Some(slice(s3, l3)?)))
-                })
+                self.cpu((s1, l1), (s2, l2), Some((s3, l3)))
             }
 
             fn bwd(
@@ -138,9 +212,9 @@ macro_rules! fused {
                 out: &Tensor,
                 grad: &Tensor,
             ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-                let grad = self.activation.gradient(out, grad)?.contiguous()?;
+                let grad = before_activation(self.activation, out, grad)?;
                 let (d_input, d_weight) = self.gradients(input, weight, &grad)?;
-                Ok((d_input, d_weight, wanted(bias, || Ok(channel_sum(&grad)?))?))
+                Ok((d_input, d_weight, wanted(bias, || bias_gradient(&grad))?))
             }
         }
     };
@@ -160,10 +234,23 @@ impl CustomOp2 for WeightGrad {
         s2: &CpuStorage,
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "conv_weight_grad", T => {
-            let out = weight_grad::weight_grad::<T>(&self.geometry, slice(s1, l1)?, slice(s2, l2)?);
-            Ok((T::to_cpu_storage_owned(out), self.geometry.weight_shape().into()))
-        })
+        let g = &self.geometry;
+        let out = match (s1, narrowed(g)) {
+            (CpuStorage::BF16(_), _) => {
+                let (input, grad) = (slice::<bf16>(s1, l1)?, slice::<bf16>(s2, l2)?);
+                CpuStorage::BF16(match Bf16::detect() {
+                    Some(kernel) => kernel.weight_grad(g, input, grad),
+                    None => rounded(weight_grad::weight_grad(g, &widened(input), &widened(grad))),
+                })
+            }
+            (CpuStorage::F32(_), Some(kernel)) => {
+                CpuStorage::F32(kernel.weight_grad::<f32>(g, slice(s1, l1)?, slice(s2, l2)?))
+            }
+            _ => by_dtype!(s1, "conv_weight_grad", T => {
+                Ok(T::to_cpu_storage_owned(weight_grad::weight_grad::<T>(g, slice(s1, l1)?, slice(s2, l2)?)))
+            })?,
+        };
+        Ok((out, g.weight_shape().into()))
     }
 
     fn bwd(

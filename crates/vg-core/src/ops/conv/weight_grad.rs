@@ -246,7 +246,7 @@ impl<'a> Task<'a> {
 }
 
 /// The sum of the parts, in their order.
-fn add_parts<T: Real>(parts: &[T], n: usize) -> Vec<T> {
+pub(super) fn add_parts<T: Real>(parts: &[T], n: usize) -> Vec<T> {
     let (first, rest) = parts.split_at(n);
     let mut sum = first.to_vec();
     for part in rest.chunks_exact(n) {

@@ -8,6 +8,9 @@
 //! | [`Tile`] | columns of a packed B (output channels), A is broadcast | almost all layers |
 //! | [`Strip`] | consecutive elements of A (positions), B is broadcast | layers with few output channels |
 
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+mod amx;
+pub(crate) mod pairs;
 mod portable;
 pub(crate) mod transpose;
 #[cfg(target_arch = "x86_64")]
@@ -253,7 +256,7 @@ impl Simd {
 }
 
 /// The instruction sets that operations may use, widest last; see [`limit_instructions`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "there are fewer kernels to choose from"))]
 #[repr(u8)]
 pub enum Instructions {
@@ -261,6 +264,8 @@ pub enum Instructions {
     Portable,
     /// AVX2 with FMA.
     Avx2,
+    /// AVX-512 and its extensions, without AMX.
+    Avx512,
     /// All that this CPU has.
     Best,
 }
@@ -274,15 +279,21 @@ pub fn limit_instructions(to: Instructions) {
     LIMIT.store(to as u8, Ordering::SeqCst);
 }
 
+fn limit() -> Instructions {
+    let limit = LIMIT.load(Ordering::Relaxed);
+    let all = [Instructions::Portable, Instructions::Avx2, Instructions::Avx512];
+    all.into_iter().find(|i| *i as u8 == limit).unwrap_or(Instructions::Best)
+}
+
 /// The instruction set in use.
 fn active() -> Simd {
     let best = Simd::detect();
-    let limit = LIMIT.load(Ordering::Relaxed);
-    #[cfg(target_arch = "x86_64")]
-    if limit == Instructions::Avx2 as u8 && best != Simd::Baseline {
-        return Simd::Avx2;
+    match limit() {
+        Instructions::Portable => Simd::Baseline,
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2 if best != Simd::Baseline => Simd::Avx2,
+        _ => best,
     }
-    if limit == Instructions::Portable as u8 { Simd::Baseline } else { best }
 }
 
 macro_rules! choose {
