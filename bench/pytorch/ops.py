@@ -13,9 +13,9 @@ import torch.nn.functional as F
 
 
 class Operation:
-    def __init__(self, case):
+    def __init__(self, case, dtype):
         gen = torch.Generator().manual_seed(1)
-        draw = lambda shape: 2 * torch.rand(shape, generator=gen) - 1
+        draw = lambda shape: (2 * torch.rand(shape, generator=gen) - 1).to(dtype)
         self.case = case
         self.x, self.w = draw(case["input"]), draw(case["weight"])
         self.transposed = case["kind"] == "conv-transpose"
@@ -60,7 +60,8 @@ def main():
     for line in sys.stdin:
         request = json.loads(line)
         if request["case"] != key:
-            key, operation = request["case"], Operation(request["case"])
+            dtype = torch.bfloat16 if request.get("numbers") == "bf16" else torch.float32
+            key, operation = request["case"], Operation(request["case"], dtype)
             operation.run()
         started, calls = time.perf_counter(), 0
         while True:

@@ -69,7 +69,7 @@ fn agrees(case: &Case) -> Result<(), String> {
 fn random_convolutions_agree_with_the_definition() {
     let _turn = turn();
     let cases = Config::default().cases;
-    for (cases, channels) in [(cases / 2, 5), (cases / 8, 90)] {
+    for (cases, channels) in [(cases / 4, 40), (cases / 16, 90)] {
         let mut runner = TestRunner::new(Config { failure_persistence: None, ..Config::with_cases(cases) });
         runner.run(&case(channels), |case| agrees(&case).map_err(TestCaseError::fail)).unwrap();
     }

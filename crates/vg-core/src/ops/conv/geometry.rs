@@ -9,8 +9,8 @@ pub enum Precision {
     /// The type of the operands.
     #[default]
     Full,
-    /// bf16, where this CPU multiplies it faster than f32, as with AMX; else the type of the operands. The operands of f32 convolutions
-    /// and of their gradients are then rounded to 8 significant bits: results differ by up to about 1 % of their size.
+    /// bf16, where that is faster on this CPU and for these sizes; else the type of the operands. The operands of f32 convolutions and
+    /// of their gradients are then rounded to 8 significant bits: results differ by up to about 1 % of their size.
     Bf16,
 }
 

@@ -45,6 +45,11 @@ impl Forward {
         kernel.forward(&self.geometry, input, weight, finish)
     }
 
+    /// Where products in bf16 are faster than in f32.
+    fn bf16(&self) -> Option<Bf16> {
+        Bf16::for_input(&self.geometry)
+    }
+
     fn result_shape(&self) -> Shape {
         self.geometry.output_shape().into()
     }
@@ -74,6 +79,11 @@ impl Backward {
     fn run_bf16<S: Element>(&self, kernel: Bf16, input: &[S], weight: &[S], bias: Option<&[f32]>) -> Vec<S> {
         let finish = apply::Finish { bias, activation: self.activation };
         kernel.backward(&self.geometry, input, weight, finish)
+    }
+
+    /// Where products in bf16 are faster than in f32.
+    fn bf16(&self) -> Option<Bf16> {
+        Bf16::for_output(&self.geometry)
     }
 
     fn result_shape(&self) -> Shape {
@@ -116,9 +126,9 @@ fn bias_gradient(grad: &Tensor) -> Result<Tensor> {
 
 type Operand<'a> = (&'a CpuStorage, &'a Layout);
 
-/// The kernel for products in bf16 of f32 operands, if they are wanted and the CPU has one.
-fn narrowed(geometry: &Geometry) -> Option<Bf16> {
-    if geometry.precision == Precision::Bf16 { Bf16::detect() } else { None }
+/// Whether f32 operands are to be multiplied in bf16, where that is faster.
+fn narrowed(geometry: &Geometry) -> bool {
+    geometry.precision == Precision::Bf16
 }
 
 fn widened(values: &[bf16]) -> Vec<f32> {
@@ -133,7 +143,7 @@ macro_rules! fused {
     ($op:ident, $name:literal) => {
         impl $op {
             fn cpu(&self, input: Operand<'_>, weight: Operand<'_>, bias: Option<Operand<'_>>) -> Result<(CpuStorage, Shape)> {
-                let out = match (input.0, narrowed(&self.geometry)) {
+                let out = match (input.0, self.bf16().filter(|_| narrowed(&self.geometry))) {
                     (CpuStorage::BF16(_), _) => self.of_bf16(input, weight, bias)?,
                     (CpuStorage::F32(_), Some(kernel)) => {
                         let bias = bias.map(|(s, l)| slice(s, l)).transpose()?;
@@ -153,7 +163,7 @@ macro_rules! fused {
             fn of_bf16(&self, input: Operand<'_>, weight: Operand<'_>, bias: Option<Operand<'_>>) -> Result<CpuStorage> {
                 let bias = bias.map(|(s, l)| Ok::<_, candle_core::Error>(widened(slice(s, l)?))).transpose()?;
                 let (input, weight) = (slice::<bf16>(input.0, input.1)?, slice::<bf16>(weight.0, weight.1)?);
-                Ok(CpuStorage::BF16(match Bf16::detect() {
+                Ok(CpuStorage::BF16(match self.bf16() {
                     Some(kernel) => self.run_bf16(kernel, input, weight, bias.as_deref()),
                     None => rounded(self.run::<f32>(&widened(input), &widened(weight), bias.as_deref())),
                 }))
@@ -235,10 +245,11 @@ impl CustomOp2 for WeightGrad {
         l2: &Layout,
     ) -> Result<(CpuStorage, Shape)> {
         let g = &self.geometry;
-        let out = match (s1, narrowed(g)) {
+        let kernel = Bf16::for_input(g);
+        let out = match (s1, kernel.filter(|_| narrowed(g))) {
             (CpuStorage::BF16(_), _) => {
                 let (input, grad) = (slice::<bf16>(s1, l1)?, slice::<bf16>(s2, l2)?);
-                CpuStorage::BF16(match Bf16::detect() {
+                CpuStorage::BF16(match kernel {
                     Some(kernel) => kernel.weight_grad(g, input, grad),
                     None => rounded(weight_grad::weight_grad(g, &widened(input), &widened(grad))),
                 })

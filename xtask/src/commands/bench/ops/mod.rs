@@ -10,7 +10,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use self::cases::Case;
-use self::ours::Operation;
+use self::ours::{Numbers, Operation};
 use self::peer::Peer;
 use super::PeerArgs;
 use super::lock::wait_until_alone;
@@ -26,12 +26,13 @@ const LONGEST_TURN: f64 = 600.0;
 /// Time single operations: layers of the models at their real sizes
 ///
 /// Medians over turns; with `--against pytorch` both sides take turns, and the ratio is the median over pairs that ran next to
-/// each other.
+/// each other. With `--bf16` convolutions multiply in bf16: beside the same in f32, or beside PyTorch with tensors of bf16.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask bench ops --only conv3d\n  \
     cargo xtask bench ops --rounds 3 --turn 0.02 --json\n  \
-    cargo xtask bench ops --against pytorch --python venv/bin/python --at-least 1\n\n\
+    cargo xtask bench ops --against pytorch --python venv/bin/python --at-least 1\n  \
+    cargo xtask bench ops --bf16 --threads 2\n\n\
     Exit codes: 0 good, 1 slower than `--at-least`, 2 error.")]
 pub struct Args {
     /// Only the operations whose name contains TEXT
@@ -46,6 +47,9 @@ pub struct Args {
     /// Seconds of a turn; one call is made at least
     #[arg(long, default_value_t = 0.06, value_name = "SECS", value_parser = turn)]
     turn: f64,
+    /// Convolutions with products in bf16, beside f32
+    #[arg(long)]
+    bf16: bool,
     /// Print one JSON array
     #[arg(long)]
     json: bool,
@@ -55,8 +59,26 @@ pub struct Args {
     #[arg(long = "peer", requires = "against", value_name = "FILE")]
     script: Option<PathBuf>,
     /// Exit with 1 when any operation is not at least X times as fast
-    #[arg(long, requires = "against", value_name = "X")]
+    #[arg(long, value_name = "X")]
     at_least: Option<f64>,
+}
+
+/// Whom an operation takes turns with.
+enum Other<'a> {
+    Nobody,
+    PyTorch(&'a mut Peer),
+    /// Our own in f32.
+    Full,
+}
+
+impl Other<'_> {
+    /// Name in texts for people.
+    fn title(&self) -> &'static str {
+        match self {
+            Self::PyTorch(_) => "PyTorch",
+            Self::Nobody | Self::Full => "f32",
+        }
+    }
 }
 
 /// Reads the seconds of a turn.
@@ -94,11 +116,21 @@ pub fn run(args: &Args) -> Result<Done> {
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
         return Err(Failure::new(NO_OPERATION).hint(format!("there are {names}")).into());
     }
+    if args.at_least.is_some() && args.peer.against.is_none() && !args.bf16 {
+        return Err(Failure::new("`--at-least` needs someone to compare with")
+            .hint("add `--against pytorch` or `--bf16`")
+            .into());
+    }
     let _alone = wait_until_alone();
     let mut peer = args.peer.against.map(|_| Peer::start(args, threads)).transpose()?;
     let mut all = Vec::new();
-    for case in cases {
-        all.push(time(case, peer.as_mut(), args)?);
+    for case in cases.into_iter().filter(|case| !args.bf16 || case.operations().is_some()) {
+        let other = match &mut peer {
+            Some(peer) => Other::PyTorch(peer),
+            None if args.bf16 => Other::Full,
+            None => Other::Nobody,
+        };
+        all.push(time(case, other, args)?);
     }
     let slow = all
         .iter()
@@ -110,25 +142,33 @@ pub fn run(args: &Args) -> Result<Done> {
     Ok(if slow > 0 { Done::Worse } else { Done::Good })
 }
 
-fn time(case: Case, mut peer: Option<&mut Peer>, args: &Args) -> Result<Timed> {
-    let operation = Operation::new(&case)?;
+fn time(case: Case, mut other: Other<'_>, args: &Args) -> Result<Timed> {
+    let numbers = match (args.bf16, &other) {
+        (false, _) => Numbers::F32,
+        (true, Other::PyTorch(_)) => Numbers::Bf16,
+        (true, _) => Numbers::F32TimesInBf16,
+    };
+    let operation = Operation::new(&case, numbers)?;
+    let full = if matches!(other, Other::Full) { Some(Operation::new(&case, Numbers::F32)?) } else { None };
     let mut timed = Timed { case, ours: Vec::new(), peer: Vec::new() };
-    if let Some(peer) = &mut peer {
-        peer.time(&timed.case, args.turn)?;
+    if let Other::PyTorch(peer) = &mut other {
+        peer.time(&timed.case, numbers, args.turn)?;
     }
     for _ in 0..args.rounds {
         timed.ours.push(operation.time(args.turn)?);
-        if let Some(peer) = &mut peer {
-            timed.peer.push(peer.time(&timed.case, args.turn)?);
+        match &mut other {
+            Other::Nobody => {}
+            Other::PyTorch(peer) => timed.peer.push(peer.time(&timed.case, numbers, args.turn)?),
+            Other::Full => timed.peer.extend(full.as_ref().map(|full| full.time(args.turn)).transpose()?),
         }
     }
     if !args.json {
-        console::result(line(&timed))?;
+        console::result(line(&timed, other.title()))?;
     }
     Ok(timed)
 }
 
-fn line(timed: &Timed) -> String {
+fn line(timed: &Timed, other: &str) -> String {
     let side = |seconds: &[f64]| {
         let rate = timed.gflops(seconds).map_or(String::new(), |g| format!(" {g:5.0} GFLOP/s"));
         format!("{:9.3} ms{rate}", median(seconds.to_vec()) * 1e3)
@@ -137,7 +177,7 @@ fn line(timed: &Timed) -> String {
     match timed.ratio() {
         None => format!("{name} {}", side(&timed.ours)),
         Some(ratio) => format!(
-            "{name} {}   PyTorch {}   {ratio:5.2} times as fast",
+            "{name} {}   {other} {}   {ratio:5.2} times as fast",
             side(&timed.ours),
             side(&timed.peer)
         ),

@@ -5,17 +5,29 @@ use std::time::Instant;
 
 use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
+use serde::Serialize;
 use vg_core::Rng;
 use vg_core::grad::backward_from;
 use vg_core::ops::Activation;
 use vg_core::ops::batch_norm::batch_norm_train;
-use vg_core::ops::conv::{ConvParams, conv, conv_transpose, conv_weight_grad};
+use vg_core::ops::conv::{ConvParams, Precision, conv, conv_transpose, conv_weight_grad};
 
 use super::cases::{Case, Kind, Pass};
+
+/// What operands are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Numbers {
+    F32,
+    /// f32 in memory, bf16 in the products of convolutions.
+    F32TimesInBf16,
+    Bf16,
+}
 
 /// An operation with its tensors.
 pub struct Operation {
     case: Case,
+    numbers: Numbers,
     input: Var,
     weight: Var,
     /// Gradient of the result.
@@ -24,13 +36,18 @@ pub struct Operation {
 
 impl Operation {
     /// Random operands; the operation has run once.
-    pub fn new(case: &Case) -> Result<Self> {
+    pub fn new(case: &Case, numbers: Numbers) -> Result<Self> {
         let random = |name: &str, dims: &[usize]| {
-            Rng::new(1).stream(name).uniform_tensor(dims, -1.0, 1.0, DType::F32, &Device::Cpu)
+            let dtype = if numbers == Numbers::Bf16 { DType::BF16 } else { DType::F32 };
+            Rng::new(1)
+                .stream(name)
+                .uniform_tensor(dims, -1.0, 1.0, DType::F32, &Device::Cpu)?
+                .to_dtype(dtype)
         };
         let input = Var::from_tensor(&random("input", case.input)?)?;
         let weight = Var::from_tensor(&random("weight", case.weight)?)?;
-        let mut operation = Self { case: case.clone(), grad: input.as_detached_tensor(), input, weight };
+        let mut operation =
+            Self { case: case.clone(), numbers, grad: input.as_detached_tensor(), input, weight };
         let dims = operation.forward(&operation.input.as_detached_tensor())?.dims().to_vec();
         operation.grad = random("grad", &dims)?;
         operation.run()?;
@@ -51,7 +68,9 @@ impl Operation {
     }
 
     fn params(&self) -> ConvParams {
-        ConvParams::uniform(self.case.stride, self.case.padding)
+        let precision =
+            if self.numbers == Numbers::F32TimesInBf16 { Precision::Bf16 } else { Precision::Full };
+        ConvParams::uniform(self.case.stride, self.case.padding).precision(precision)
     }
 
     fn forward(&self, input: &Tensor) -> Result<Tensor> {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Args;
 use super::cases::Case;
+use super::ours::Numbers;
 use crate::failure::Failure;
 
 /// The process with its pipes.
@@ -46,11 +47,12 @@ impl Peer {
     }
 
     /// Seconds per call, over at least `seconds` seconds.
-    pub fn time(&mut self, case: &Case, seconds: f64) -> Result<f64> {
+    pub fn time(&mut self, case: &Case, numbers: Numbers, seconds: f64) -> Result<f64> {
         let ended = |e: &dyn std::fmt::Display| {
             Failure::new(format!("the peer ended at {}: {e}", case.name)).hint("its message stands above")
         };
-        writeln!(self.to, "{}", json!({ "case": case, "seconds": seconds })).map_err(|e| ended(&e))?;
+        writeln!(self.to, "{}", json!({ "case": case, "numbers": numbers, "seconds": seconds }))
+            .map_err(|e| ended(&e))?;
         let mut line = String::new();
         self.from.read_line(&mut line).map_err(|e| ended(&e))?;
         Ok(line.trim().parse().map_err(|e| ended(&e))?)

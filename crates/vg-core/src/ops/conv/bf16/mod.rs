@@ -23,10 +23,23 @@ use super::plan::Plan;
 #[derive(Clone, Copy)]
 pub(super) struct Bf16(&'static PairKernel);
 
+/// Summed channels of a group from which on the tiles are full enough to beat f32.
+const CHANNELS: usize = 16;
+
 impl Bf16 {
-    /// `None` where f32 is as fast.
-    pub(super) fn detect() -> Option<Self> {
-        pair_kernel().map(Self)
+    /// For [`Bf16::forward`] and [`Bf16::weight_grad`]; `None` where f32 is as fast.
+    pub(super) fn for_input(g: &Geometry) -> Option<Self> {
+        Self::detect(g.c_in / g.groups, g.flattened().input)
+    }
+
+    /// For [`Bf16::backward`]; `None` where f32 is as fast.
+    pub(super) fn for_output(g: &Geometry) -> Option<Self> {
+        Self::detect(g.c_out / g.groups, g.flattened().output)
+    }
+
+    /// Tensors without positions would have to be transposed on the way in.
+    fn detect(channels: usize, size: [usize; 3]) -> Option<Self> {
+        if channels < CHANNELS || size == [1; 3] { None } else { pair_kernel().map(Self) }
     }
 
     /// Convolution: `[B, C_in, *input]` to `[B, C_out, *output]`.
