@@ -35,7 +35,7 @@ pub(super) fn backward<T: Real>(g: &Geometry, grad: &[T], weight: &[T], finish: 
 }
 
 /// Elements of a task's sums that stay in the second-level cache, and of the piece of the input beside them.
-const SUMS: usize = 96 * 1024;
+const SUMS: usize = 192 * 1024;
 const REGION: usize = 64 * 1024;
 /// Positions that the weight, streamed through the cache for each block, is used for at least, if there are so many.
 const POSITIONS: usize = 256;
