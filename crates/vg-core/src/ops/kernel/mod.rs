@@ -8,6 +8,10 @@
 //! | [`Tile`] | columns of a packed B (output channels), A is broadcast | almost all layers |
 //! | [`Strip`] | consecutive elements of A (positions), B is broadcast | layers with few output channels |
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod blocked;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
 pub(crate) mod transpose;
 #[cfg(target_arch = "x86_64")]
@@ -204,6 +208,9 @@ pub(crate) enum Simd {
     /// x86-64 with AVX-512 F, DQ, BW and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AArch64 with NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Simd {
@@ -223,6 +230,10 @@ impl Simd {
             if avx2 {
                 return Self::Avx2;
             }
+        }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Self::Neon;
         }
         Self::Baseline
     }
@@ -248,6 +259,9 @@ impl Simd {
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => unsafe { avx512(f) },
+            // Part of what the target guarantees.
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => f(),
         }
     }
 }
@@ -294,12 +308,16 @@ macro_rules! choose {
             static AVX2: LazyLock<Kernel<$t>> = LazyLock::new(x86::avx2::$name);
             #[cfg(target_arch = "x86_64")]
             static AVX512: LazyLock<Kernel<$t>> = LazyLock::new(x86::avx512::$name);
+            #[cfg(target_arch = "aarch64")]
+            static NEON: LazyLock<Kernel<$t>> = LazyLock::new(neon::$name);
             match active() {
                 Simd::Baseline => &PORTABLE,
                 #[cfg(target_arch = "x86_64")]
                 Simd::Avx2 => &AVX2,
                 #[cfg(target_arch = "x86_64")]
                 Simd::Avx512 => &AVX512,
+                #[cfg(target_arch = "aarch64")]
+                Simd::Neon => &NEON,
             }
         }
     };

@@ -76,6 +76,11 @@ fn every_kernel_of_this_cpu_agrees_with_plain_loops() {
             agrees_with_loops(&x86::avx512::f64_kernel());
         }
     }
+    #[cfg(target_arch = "aarch64")]
+    if Simd::detect() == Simd::Neon {
+        agrees_with_loops(&neon::f32_kernel());
+        agrees_with_loops(&neon::f64_kernel());
+    }
 }
 
 #[test]
