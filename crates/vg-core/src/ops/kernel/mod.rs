@@ -138,8 +138,9 @@ impl<T: Real> Kernel<T> {
             for block in 0..blocks {
                 // Blocks of nearly equal height: none is left with a row or two that would starve the kernel.
                 let (from, to) = (block * p.rows.len() / blocks, (block + 1) * p.rows.len() / blocks);
-                // SAFETY: the sums of offsets stay below the length of A, and the last rows of B and C lie inside, as checked
-                // above; the kernel was chosen for this CPU.
+                // SAFETY: as asserted above, every sum of two offsets is below the length of A, B has `width` elements for each step
+                // (these start with step `k * depth`), and C has them for the last row and so for those up to `to`. The tile has
+                // `to - from` rows, by its place in the table; the table was chosen for this CPU.
                 unsafe {
                     tiles[to - from - 1](&TileArgs {
                         a: p.a.as_ptr(),
@@ -173,8 +174,9 @@ impl<T: Real> Kernel<T> {
             let (from, to) = (group * outputs / groups, (group + 1) * outputs / groups);
             let (vectors, strip) = self.strips[to - from - 1];
             for at in (0..length).step_by(vectors * self.lanes) {
-                // SAFETY: `at` and a strip of vectors end before `padded`, so that by the checks above all reads lie in A and B
-                // and all writes in C; the kernel was chosen for this CPU.
+                // SAFETY: `at` is below the length and a strip no wider than the slack, so that it ends before `padded`: as asserted
+                // above, it lies in A behind every offset and in each row of C. B has `outputs` elements for each step, of which these
+                // are `from` to `to`. The strip has `to - from` outputs, by its place in the table; the table was chosen for this CPU.
                 unsafe {
                     strip(&StripArgs {
                         a: a.as_ptr().add(at),
@@ -253,7 +255,7 @@ impl Simd {
         }
         match self {
             Self::Baseline => f(),
-            // SAFETY: the variant is only made on CPUs that have these features.
+            // SAFETY: `detect` alone makes this variant, or `active` where `detect` made it or a wider one: the CPU has the features.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { avx2(f) },
             // SAFETY: as above.

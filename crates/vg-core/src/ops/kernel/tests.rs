@@ -77,7 +77,8 @@ fn every_kernel_of_this_cpu_agrees_with_plain_loops() {
         }
     }
     #[cfg(target_arch = "aarch64")]
-    if Simd::detect() == Simd::Neon {
+    {
+        assert_eq!(Simd::detect(), Simd::Neon, "every target with a standard library has it");
         agrees_with_loops(&neon::f32_kernel());
         agrees_with_loops(&neon::f64_kernel());
     }
