@@ -255,7 +255,8 @@ impl Simd {
         }
         match self {
             Self::Baseline => f(),
-            // SAFETY: `detect` alone makes this variant, or `active` where `detect` made it or a wider one: the CPU has the features.
+            // SAFETY: `detect` finds this variant, or the wider one, only on CPUs that have these features; `active` and the tables of
+            // kernels that it chooses follow `detect`.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { avx2(f) },
             // SAFETY: as above.

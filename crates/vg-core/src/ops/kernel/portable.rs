@@ -1,4 +1,4 @@
-//! Kernels in plain Rust, for machines without one of their own; on AArch64 the compiler makes NEON instructions of them.
+//! Kernels in plain Rust, for machines without one of their own, and to check the others against.
 
 use super::{Kernel, Simd, Strip, StripArgs, Tile, TileArgs};
 
