@@ -9,6 +9,7 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 /// Read by jemalloc when the program starts: no decay of free pages, none given back at once for being large, huge pages.
 #[cfg(not(target_env = "msvc"))]
-// SAFETY: jemalloc reads this symbol as a pointer to a string that ends in zero; the first word of a slice is that pointer.
+// SAFETY: jemalloc reads this symbol as a pointer to a string that ends in zero; a reference to an array is such a pointer, unlike
+// one to a slice, whose layout is not fixed. The prefix in the name is that of jemalloc's build alone.
 #[unsafe(export_name = "_rjem_malloc_conf")]
-static OPTIONS: &[u8] = b"dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always\0";
+static OPTIONS: &[u8; 68] = b"dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,thp:always\0";

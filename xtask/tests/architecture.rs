@@ -1,7 +1,7 @@
 //! The arrows between crates and the shape of model crates.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
@@ -22,6 +22,23 @@ const FILES: &[&str] = &[
 /// Networks are named by the paper: one of these pairs at least.
 const NETWORKS: &[[&str; 2]] =
     &[["src/generator.rs", "src/discriminator.rs"], ["src/encoder.rs", "src/decoder.rs"]];
+/// Where `unsafe` code may be, from the root of the repository: folders of kernels, kernels beside other code, file mapping, the symbol
+/// that jemalloc reads. A new entry needs a reason in its commit, and a kernel a run of `scripts/check-kernels`.
+const UNSAFE: &[&str] = &[
+    "crates/vg-core/src/ops/batch_norm/cpu.rs",
+    "crates/vg-core/src/ops/conv/",
+    "crates/vg-core/src/ops/gates/",
+    "crates/vg-core/src/ops/kernel/",
+    "crates/vg-core/src/ops/matmul.rs",
+    "crates/vg-core/src/ops/norm/pixel.rs",
+    "crates/vg-core/src/ops/pool/max.rs",
+    "crates/vg-core/src/ops/reduce.rs",
+    "crates/vg-core/src/ops/resample/cpu.rs",
+    "crates/vg-core/src/ops/softmax.rs",
+    "crates/vg-core/src/ops/threads.rs",
+    "crates/vg-data/src/cache/store.rs",
+    "xtask/src/allocator.rs",
+];
 /// Crates of the project that are no models.
 const SHARED: &[&str] = &["vg-core", "vg-data", "vg-metrics", "xtask"];
 
@@ -89,4 +106,46 @@ fn every_model_is_registered() {
         let entry = format!("{}::ENTRY", name.replace('-', "_"));
         assert!(registry.contains(&entry), "{entry} is not in xtask/src/registry.rs");
     }
+}
+
+/// All Rust files below a folder.
+fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether a line of code, without its comment, has the word `unsafe`.
+fn is_unsafe(line: &str) -> bool {
+    let code = line.split("//").next().unwrap_or_default();
+    code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")
+}
+
+#[test]
+fn unsafe_code_is_in_the_listed_files_alone() {
+    let root = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).canonicalize().unwrap();
+    let mut files = Vec::new();
+    for package in crates().values() {
+        for folder in ["src", "examples"] {
+            sources(&package.folder.join(folder), &mut files);
+        }
+    }
+    assert!(files.len() > 100, "{files:?}");
+    let mut unused: BTreeSet<&str> = UNSAFE.iter().copied().collect();
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        let Some(line) = text.lines().position(is_unsafe) else { continue };
+        let name = file.canonicalize().unwrap();
+        let name = name.strip_prefix(&root).unwrap().to_string_lossy().replace('\\', "/");
+        let place = UNSAFE.iter().find(|p| name == **p || p.ends_with('/') && name.starts_with(**p));
+        let place = place
+            .unwrap_or_else(|| panic!("{name}:{}: unsafe code outside of the files in UNSAFE", line + 1));
+        unused.remove(place);
+    }
+    assert!(unused.is_empty(), "no unsafe code any more in {unused:?}");
 }

@@ -29,7 +29,12 @@ fn values(t: &Tensor) -> Vec<f64> {
 
 fn far(a: &Tensor, b: &Tensor) -> f64 {
     assert_eq!(a.dims(), b.dims());
-    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs() / y.abs().max(1.0)).fold(0.0, f64::max)
+    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs() / y.abs().max(1.0)).fold(0.0, larger)
+}
+
+/// The larger of two errors, NaN before all others: `f64::max` would pass over it.
+fn larger(most: f64, error: f64) -> f64 {
+    if error > most || error.is_nan() { error } else { most }
 }
 
 /// Normalised over the given axes.

@@ -55,12 +55,14 @@ pub(crate) fn matmul<T: Real>(pairs: &[(Matrix<'_, T>, Matrix<'_, T>)], factor: 
                 let (a, b) = pairs[pair];
                 let (r, c) = (i / across * TILE[0], i % across * TILE[1]);
                 let (height, width) = (TILE[0].min(m - r), TILE[1].min(n - c));
-                // SAFETY: the tile lies inside the product and its operands inside A and B; T is f32 or f64.
+                // SAFETY: `r < m` and `c < n` by the count of tiles, and height and width are cut to what is left of both: the tile lies
+                // inside this pair's product, whose bounds `at` checks, and belongs to this task alone. The operands have the sizes
+                // asserted above, and `Matrix` that many elements. T is f32 or f64.
                 gemm::gemm(
                     height,
                     width,
                     k,
-                    out.ptr().add(pair * m * n + r * n + c),
+                    out.at(pair * m * n, m * n).add(r * n + c),
                     1,
                     n as isize,
                     false,

@@ -181,7 +181,7 @@ pub(super) fn reduce<T: Real>(
     if view.elements() == 0 {
         return vec![T::nil(); view.channels];
     }
-    // SAFETY: the blocks partition the channels.
+    // SAFETY: the blocks partition the channels, and `sums` returns one sum for each channel of a block.
     unsafe {
         filled(view.channels, |out: Shared<T>| {
             view.for_each_block(|block| {
@@ -200,7 +200,7 @@ pub(super) fn reduce<T: Real>(
                     },
                 );
                 for (channel, sum) in block.zip(total) {
-                    out.ptr().add(channel).write(T::of(sum[0]));
+                    out.at(channel, 1).write(T::of(sum[0]));
                 }
             });
         })
@@ -226,8 +226,8 @@ pub(super) fn per_channel<T: Real, K: Copy + Sync>(
                     || {
                         for image in 0..view.batch {
                             let at = view.stretch(image, &block);
-                            // SAFETY: the stretch lies inside the result and belongs to this task alone.
-                            let to = std::slice::from_raw_parts_mut(out.ptr().add(at.start), at.len());
+                            // SAFETY: this image of these channels belongs to this task alone.
+                            let to = out.slice(at.clone());
                             map_stretch(view.inner, &x[at], to, &known[block.clone()], f);
                         }
                     },

@@ -98,8 +98,8 @@ fn by_row<T: Real>(
                     || {
                         for row in i * group..((i + 1) * group).min(rows) {
                             let at = row * width..(row + 1) * width;
-                            // SAFETY: the row lies inside the result and belongs to this task alone.
-                            let to = std::slice::from_raw_parts_mut(out.ptr().add(at.start), width);
+                            // SAFETY: the row belongs to this task alone.
+                            let to = out.slice(at.clone());
                             f(at, to);
                         }
                     },

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
@@ -19,11 +20,15 @@ pub(crate) fn for_each(n: usize, f: impl Fn(usize) + Sync + Send) {
     }
 }
 
-/// A pointer that tasks may share because each of them writes its own elements only.
+/// A buffer that tasks may share because each of them writes its own elements only. No element needs to have a value yet.
 #[derive(Clone, Copy)]
-pub(crate) struct Shared<T>(*mut T);
+pub(crate) struct Shared<T> {
+    first: *mut T,
+    len: usize,
+}
 
-// SAFETY: `Shared` is only handed to tasks that write disjoint elements of one live buffer; see the callers.
+// SAFETY: all that leaves a `Shared` is a raw pointer or comes from an `unsafe` function; whoever uses either vouches that no other
+// task uses the same elements. The elements themselves move between threads, hence `T: Send`.
 unsafe impl<T: Send> Send for Shared<T> {}
 // SAFETY: as above.
 unsafe impl<T: Send> Sync for Shared<T> {}
@@ -31,7 +36,32 @@ unsafe impl<T: Send> Sync for Shared<T> {}
 impl<T> Shared<T> {
     /// Pointer to the first element.
     pub(crate) fn ptr(self) -> *mut T {
-        self.0
+        self.first
+    }
+
+    /// Pointer to `n` elements from `start` on.
+    ///
+    /// # Panics
+    /// When they do not all lie in the buffer.
+    #[inline(always)]
+    pub(crate) fn at(self, start: usize, n: usize) -> *mut T {
+        assert!(start <= self.len && n <= self.len - start, "elements beyond the end of a shared buffer");
+        // SAFETY: `start` is at most the length, as just checked.
+        unsafe { self.first.add(start) }
+    }
+
+    /// The elements of a range, each to be written before it is read.
+    ///
+    /// # Panics
+    /// When they do not all lie in the buffer.
+    ///
+    /// # Safety
+    /// The buffer is alive for `'a`, and only the caller uses these elements meanwhile.
+    #[inline(always)]
+    pub(crate) unsafe fn slice<'a>(self, range: Range<usize>) -> &'a mut [T] {
+        let n = range.len();
+        // SAFETY: `at` checks that the elements lie in the buffer; the rest is the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at(range.start, n), n) }
     }
 }
 
@@ -41,8 +71,8 @@ impl<T> Shared<T> {
 /// `fill` must have written every element when it returns, each from one task only.
 pub(crate) unsafe fn filled<T: Copy>(n: usize, fill: impl FnOnce(Shared<T>)) -> Vec<T> {
     let mut out: Vec<T> = Vec::with_capacity(n);
-    fill(Shared(out.as_mut_ptr()));
-    // SAFETY: the capacity is n and the caller promises that all n elements are written.
+    fill(Shared { first: out.as_mut_ptr(), len: n });
+    // SAFETY: `with_capacity` reserved n elements at least, and the caller promises that all n are written.
     unsafe { out.set_len(n) };
     out
 }
@@ -84,7 +114,8 @@ fn build<T: Real>(n: usize, fill: impl Fn(usize, &mut [MaybeUninit<T>]) + Sync +
         };
         spare.par_chunks_mut(CHUNK).enumerate().for_each(each);
     }
-    // SAFETY: `fill` zips over slices of the length of its chunk and so writes all of it.
+    // SAFETY: `fill` was called for chunks that make up the first n elements. Both callers zip over their chunk and slices that they
+    // cut to its length, and so write all of it.
     unsafe { out.set_len(n) };
     out
 }
@@ -106,8 +137,8 @@ pub(crate) fn with_scratch<T: Real, R>(n: usize, f: impl FnOnce(&mut [T]) -> R) 
     if buffer.len() < lines {
         buffer.resize(lines, Line([0; 64]));
     }
-    // SAFETY: the buffer holds at least n elements' worth of initialised bytes at the alignment of a cache line, and every bit
-    // pattern is a valid f32 or f64.
+    // SAFETY: the buffer has `lines` cache lines or more, rounded up from the bytes of n elements; they are initialised, aligned to
+    // 64 bytes and borrowed by this call alone, and every bit pattern is a valid f32 or f64, the only types that are `Real`.
     let result = f(unsafe { std::slice::from_raw_parts_mut(buffer.as_mut_ptr().cast::<T>(), n) });
     SCRATCH.set(buffer);
     result

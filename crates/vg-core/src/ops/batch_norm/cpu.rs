@@ -26,7 +26,8 @@ pub(super) fn forward<T: Real>(
 ) -> (Vec<T>, BatchStats) {
     let low = activation.slope(false);
     let mut y = Vec::new();
-    // SAFETY: the blocks partition the channels, and each task fills all elements of its channels and both of their statistics.
+    // SAFETY: the blocks partition the channels, whose numbers are below `view.channels`, half of the statistics. Each task fills all
+    // elements of its channels and both of their statistics; `found` and `lines` have an entry for every channel of the block.
     let moments = unsafe {
         filled::<f64>(2 * view.channels, |moments| {
             y = filled(view.elements(), |y| {
@@ -80,13 +81,13 @@ impl<T: Real> Line<T> {
 /// Normalises, scales and shifts a block, and applies the activation.
 ///
 /// # Safety
-/// `y` is a tensor of the view's shape, and the block belongs to this task alone.
+/// The block of `y`, a tensor of the view's shape, belongs to this task alone.
 #[inline(always)]
 unsafe fn write_results<T: Real>(view: View, block: &Range<usize>, x: &[T], lines: &[Line<T>], y: Shared<T>) {
     for image in 0..view.batch {
         let at = view.stretch(image, block);
-        // SAFETY: the stretch lies inside the tensor and belongs to this task alone.
-        let to = unsafe { std::slice::from_raw_parts_mut(y.ptr().add(at.start), at.len()) };
+        // SAFETY: this image of the block belongs to this task alone, as promised.
+        let to = unsafe { y.slice(at.clone()) };
         let rows = to.chunks_exact_mut(view.inner).zip(x[at].chunks_exact(view.inner));
         for ((to, x), line) in rows.zip(lines) {
             let Line { scale, shift, low } = *line;
@@ -127,7 +128,8 @@ pub(super) fn backward<T: Real>(
     let n = view.population() as f64;
     let mut totals = Vec::new();
     let elements = if input_wanted { view.elements() } else { 0 };
-    // SAFETY: the blocks partition the channels, and each task fills all elements of its channels and both of their sums.
+    // SAFETY: the blocks partition the channels, whose numbers are below `view.channels`, half of the sums. Each task fills all
+    // elements of its channels, if they are wanted, and both of their sums; `plans` and `found` have an entry for every channel.
     let dx = unsafe {
         filled(elements, |dx| {
             totals = filled::<f64>(2 * view.channels, |totals| {
@@ -185,7 +187,7 @@ fn block_sums<T: Real>(
 /// Writes the gradient of a block of the input.
 ///
 /// # Safety
-/// `dx` is a tensor of the view's shape, and the block belongs to this task alone.
+/// The block of `dx`, a tensor of the view's shape, belongs to this task alone.
 #[inline(always)]
 unsafe fn write_gradient<T: Real>(
     view: View,
@@ -197,8 +199,8 @@ unsafe fn write_gradient<T: Real>(
 ) {
     for image in 0..view.batch {
         let at = view.stretch(image, block);
-        // SAFETY: the stretch lies inside the tensor and belongs to this task alone.
-        let to = unsafe { std::slice::from_raw_parts_mut(dx.ptr().add(at.start), at.len()) };
+        // SAFETY: this image of the block belongs to this task alone, as promised.
+        let to = unsafe { dx.slice(at.clone()) };
         let operands = x[at.clone()].chunks_exact(view.inner).zip(grad[at].chunks_exact(view.inner));
         for ((to, (x, g)), plan) in to.chunks_exact_mut(view.inner).zip(operands).zip(plans) {
             let ChannelGrad { line, mean, coefficients: [a, b, c], .. } = *plan;

@@ -197,9 +197,11 @@ impl<T: Real> Task<'_, T> {
                 let volume: usize = self.plan.to.iter().product();
                 let channel = (run.image * self.plan.groups + self.group) * self.plan.rows + rows.start;
                 let from = &sums[run.from * width..(run.from + run.len) * width];
-                // SAFETY: the run lies inside the sums and inside the channels' volumes, and no other task writes there.
+                assert!(run.to + run.len <= volume, "a run leads out of its channel");
+                // SAFETY: `from` has a row of `width` sums for each position, of which `rows.len() <= width` are read. `at` checks the
+                // bounds of the channels, and each of them has the run's positions. No other task writes there.
                 unsafe {
-                    let to = out.ptr().add(channel * volume + run.to);
+                    let to = out.at(channel * volume, rows.len() * volume).add(run.to);
                     transpose(simd, from.as_ptr(), width, to, volume, run.len, rows.len());
                 }
             }

@@ -138,15 +138,16 @@ impl<'a> Strips<'a> {
                 let from = run.from / across + j * row;
                 let (plane, at) = (from / block.len(), positions[from % block.len()] as usize);
                 let len = (row * across).min(run.to + run.len - to);
+                assert!(to + len <= volume, "a run leads out of its channel");
                 for channel in 0..plan.rows {
                     let first = (run.image * plan.groups + group) * plan.rows + channel;
+                    let result = out.at(first * volume, volume);
                     for r in 0..across.min(len) {
                         let strip = ((plane * across + r) * plan.rows + channel) * stride + at;
                         let n = (len - r).div_ceil(across);
-                        // SAFETY: the row lies inside the channel's volume, and no other task writes there.
-                        unsafe {
-                            spread(&sums[strip..strip + n], out.ptr().add(first * volume + to + r), across)
-                        };
+                        // SAFETY: the last element is `r + (n - 1) across < len` behind `to`, and the channel, whose bounds `at`
+                        // checked, has `to + len` elements at least. No other task writes this row.
+                        unsafe { spread(&sums[strip..strip + n], result.add(to + r), across) };
                     }
                 }
             }

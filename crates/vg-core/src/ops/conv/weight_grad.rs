@@ -197,9 +197,10 @@ impl<'a> Task<'a> {
         for run in super::apply::runs(plan, block) {
             let channel = (run.image * plan.groups + self.group) * plan.rows + channels.start;
             let from = &grad[channel * volume + run.to..];
-            assert!(from.len() >= (channels.len() - 1) * volume + run.len);
+            assert!(channels.len() <= width && from.len() >= (channels.len() - 1) * volume + run.len);
             let to = &mut columns[run.from * width..(run.from + run.len) * width];
-            // SAFETY: the channels of the run lie in the gradient, as just checked, and its positions in the columns.
+            // SAFETY: the channels of the run lie in the gradient, as just checked, and its positions in `to`, whose rows have `width`
+            // elements for at most as many channels.
             unsafe {
                 transpose(
                     T::kernel().simd,
@@ -221,19 +222,22 @@ impl<'a> Task<'a> {
         let outputs = panel * width..((panel + 1) * width).min(plan.rows);
         let base = (self.split * plan.groups + self.group) * plan.weight.group;
         let mut row = 0;
+        assert!(outputs.len() <= width && !outputs.is_empty());
         for tap in &taps[outer] {
             let elements = inner_taps(taps, outer, *tap, |taps| element(plan.kernel, taps));
             for channel in self.channels.clone() {
                 // The inner taps are consecutive elements, because the outer axis is the first with several taps.
                 let to = base + outputs.start * plan.weight.row + channel * plan.weight.channel + elements[0];
                 let from = &sums[row * width..(row + elements.len()) * width];
-                // SAFETY: the elements lie in the weights of this group's channels; no other task of this split writes them.
+                let last = (outputs.len() - 1) * plan.weight.row + elements.len();
+                // SAFETY: `from` has a row of `width` sums for each element, of which `outputs.len()` are read. `at` checks that the
+                // elements of the last output, and so of all, lie in the result. No other task of this split writes them.
                 unsafe {
                     transpose(
                         T::kernel().simd,
                         from.as_ptr(),
                         width,
-                        out.ptr().add(to),
+                        out.at(to, last),
                         plan.weight.row,
                         elements.len(),
                         outputs.len(),

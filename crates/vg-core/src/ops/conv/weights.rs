@@ -85,7 +85,8 @@ impl<T: Real> Packed<T> {
     fn fill(&self, plan: &Plan, weight: &[T]) -> Vec<T> {
         let blocks = plan.channels.div_ceil(self.block.max(1));
         let jobs = plan.groups * self.panels * blocks;
-        // SAFETY: the jobs partition groups, panels and blocks of channels, and each writes all of its rows.
+        // SAFETY: the jobs partition groups, panels and blocks of channels. Each writes all of its rows: every lane of the width, for
+        // every tap, channel and inner tap of every phase.
         unsafe {
             filled(plan.groups * self.group_stride, |out| {
                 for_each(jobs, |job| {
@@ -121,7 +122,8 @@ impl<T: Real> Packed<T> {
                     let from =
                         &weight[group * layout.group + row * layout.row + (first + c) * layout.channel..];
                     assert!(from.len() >= (rows - 1) * layout.row + n * volume);
-                    // SAFETY: the source was just checked; the columns hold `n * volume` rows of `lanes` elements.
+                    // SAFETY: the source was just checked; the columns hold `together * volume` rows of `lanes` elements, `n` is at
+                    // most `together` and `rows` at most `lanes`.
                     unsafe {
                         transpose(
                             simd,
@@ -136,15 +138,19 @@ impl<T: Real> Packed<T> {
                 }
                 for (phase, order) in self.phases.iter().enumerate() {
                     let inner = order.elements.first().map_or(0, Vec::len);
-                    let start = self.start(group, phase, panel, first);
+                    // The rows of this panel and block in this phase; the loops below stay inside of them.
+                    let rows = channels * order.elements.len() * inner;
+                    let block = out.at(self.start(group, phase, panel, first), rows * self.width);
                     for (tap, elements) in order.elements.iter().enumerate() {
                         for channel in 0..n {
                             let k = (tap * channels + c + channel) * inner;
                             for (i, element) in elements.iter().enumerate() {
                                 let from = &columns[(channel * volume + element) * lanes..][..wide];
-                                // SAFETY: row `k + i` of this panel and block is written by this job alone.
+                                // SAFETY: `k + i < rows`, because `tap`, `c + channel` and `i` are below the factors of `rows`,
+                                // and `lane + wide <= width`: the elements lie in the block, whose bounds were checked above.
+                                // No other job writes this panel and block. `from` has `wide` elements.
                                 unsafe {
-                                    let to = out.ptr().add(start + (k + i) * self.width + lane);
+                                    let to = block.add((k + i) * self.width + lane);
                                     std::ptr::copy_nonoverlapping(from.as_ptr(), to, wide);
                                 }
                             }

@@ -76,7 +76,10 @@ impl Piece {
     /// This piece of each of the `K` blocks of a tensor that starts at `base`, to be written.
     ///
     /// # Safety
-    /// The tensor lies in the live buffer of `out`, and no one else uses this piece of it.
+    /// The buffer of `out` is alive, and no one else uses this piece of it.
+    ///
+    /// # Panics
+    /// When the tensor does not lie in the buffer.
     #[inline(always)]
     pub(super) unsafe fn write<'a, T: Real, const K: usize>(
         self,
@@ -86,9 +89,10 @@ impl Piece {
         std::array::from_fn(
             #[inline(always)]
             |k| {
-                // SAFETY: the caller's promise; blocks do not overlap.
+                // SAFETY: `at` checks the bounds; that no one else uses the piece is the caller's promise, and the pieces of two
+                // blocks do not overlap, because a piece ends before `width`.
                 unsafe {
-                    let first = out.ptr().add(base + self.offset(k, K)).cast::<MaybeUninit<T>>();
+                    let first = out.at(base + self.offset(k, K), self.len).cast::<MaybeUninit<T>>();
                     std::slice::from_raw_parts_mut(first, self.len)
                 }
             },

@@ -10,6 +10,10 @@
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod blocked;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(crate) mod pairs;
 mod portable;
 pub(crate) mod transpose;
@@ -137,8 +141,9 @@ impl<T: Real> Kernel<T> {
             for block in 0..blocks {
                 // Blocks of nearly equal height: none is left with a row or two that would starve the kernel.
                 let (from, to) = (block * p.rows.len() / blocks, (block + 1) * p.rows.len() / blocks);
-                // SAFETY: the sums of offsets stay below the length of A, and the last rows of B and C lie inside, as checked
-                // above; the kernel was chosen for this CPU.
+                // SAFETY: as asserted above, every sum of two offsets is below the length of A, B has `width` elements for each step
+                // (these start with step `k * depth`), and C has them for the last row and so for those up to `to`. The tile has
+                // `to - from` rows, by its place in the table; the table was chosen for this CPU.
                 unsafe {
                     tiles[to - from - 1](&TileArgs {
                         a: p.a.as_ptr(),
@@ -172,8 +177,9 @@ impl<T: Real> Kernel<T> {
             let (from, to) = (group * outputs / groups, (group + 1) * outputs / groups);
             let (vectors, strip) = self.strips[to - from - 1];
             for at in (0..length).step_by(vectors * self.lanes) {
-                // SAFETY: `at` and a strip of vectors end before `padded`, so that by the checks above all reads lie in A and B
-                // and all writes in C; the kernel was chosen for this CPU.
+                // SAFETY: `at` is below the length and a strip no wider than the slack, so that it ends before `padded`: as asserted
+                // above, it lies in A behind every offset and in each row of C. B has `outputs` elements for each step, of which these
+                // are `from` to `to`. The strip has `to - from` outputs, by its place in the table; the table was chosen for this CPU.
                 unsafe {
                     strip(&StripArgs {
                         a: a.as_ptr().add(at),
@@ -207,6 +213,9 @@ pub(crate) enum Simd {
     /// x86-64 with AVX-512 F, DQ, BW and VL.
     #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// AArch64 with NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
 }
 
 impl Simd {
@@ -227,6 +236,10 @@ impl Simd {
                 return Self::Avx2;
             }
         }
+        #[cfg(target_arch = "aarch64")]
+        if std::arch::is_aarch64_feature_detected!("neon") {
+            return Self::Neon;
+        }
         Self::Baseline
     }
 
@@ -245,12 +258,16 @@ impl Simd {
         }
         match self {
             Self::Baseline => f(),
-            // SAFETY: the variant is only made on CPUs that have these features.
+            // SAFETY: `detect` finds this variant, or the wider one, only on CPUs that have these features; `active` and the tables of
+            // kernels that it chooses follow `detect`.
             #[cfg(target_arch = "x86_64")]
             Self::Avx2 => unsafe { avx2(f) },
             // SAFETY: as above.
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => unsafe { avx512(f) },
+            // Part of what the target guarantees.
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => f(),
         }
     }
 }
@@ -305,12 +322,16 @@ macro_rules! choose {
             static AVX2: LazyLock<Kernel<$t>> = LazyLock::new(x86::avx2::$name);
             #[cfg(target_arch = "x86_64")]
             static AVX512: LazyLock<Kernel<$t>> = LazyLock::new(x86::avx512::$name);
+            #[cfg(target_arch = "aarch64")]
+            static NEON: LazyLock<Kernel<$t>> = LazyLock::new(neon::$name);
             match active() {
                 Simd::Baseline => &PORTABLE,
                 #[cfg(target_arch = "x86_64")]
                 Simd::Avx2 => &AVX2,
                 #[cfg(target_arch = "x86_64")]
                 Simd::Avx512 => &AVX512,
+                #[cfg(target_arch = "aarch64")]
+                Simd::Neon => &NEON,
             }
         }
     };

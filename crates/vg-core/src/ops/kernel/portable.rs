@@ -1,4 +1,4 @@
-//! Kernels in plain Rust, for machines without one of their own; on AArch64 the compiler makes NEON instructions of them.
+//! Kernels in plain Rust, for machines without one of their own, and to check the others against.
 
 use super::{Kernel, Simd, Strip, StripArgs, Tile, TileArgs};
 
@@ -11,6 +11,8 @@ macro_rules! fma {
 
 macro_rules! portable {
     ($make:ident, $tile:ident, $strip:ident, $t:ty, $lanes:literal) => {
+        /// # Safety
+        /// See [`Tile`]; the arguments describe `R` rows of one vector.
         unsafe fn $tile<const R: usize>(p: &TileArgs<$t>) {
             // SAFETY: the caller vouches for every element that is named by the fields of `TileArgs`, and nothing else is touched.
             unsafe {
@@ -33,6 +35,8 @@ macro_rules! portable {
             }
         }
 
+        /// # Safety
+        /// See [`Strip`]; the arguments describe `O` outputs and one vector.
         unsafe fn $strip<const O: usize>(p: &StripArgs<$t>) {
             // SAFETY: the caller vouches for every element that is named by the fields of `StripArgs`, and nothing else is touched.
             unsafe {

@@ -6,11 +6,14 @@ fn numbers<T: Real>(n: usize, period: usize) -> Vec<T> {
     (0..n).map(|i| T::of(((i * 37) % period) as f64 - (period / 2) as f64)).collect()
 }
 
+/// Steps of a long sum; Miri takes its time for each.
+const LONG: usize = if cfg!(miri) { 20 } else { 300 };
+
 fn tiles_agree_with_loops<T: Real>(kernel: &Kernel<T>) {
     let a = numbers::<T>(4000, 19);
     for vectors in 1..=kernel.tiles.len() {
         let width = vectors * kernel.lanes;
-        for (rows, depth) in [(1, 1), (5, 7), (13, 300), (29, 1), (2, 0)] {
+        for (rows, depth) in [(1, 1), (5, 7), (13, LONG), (29, 1), (2, 0)] {
             let rows: Vec<u32> = (0..rows).map(|r| (r * 53 % 401) as u32).collect();
             let steps: Vec<u32> = (0..depth).map(|k| (k * 11 % 3001) as u32).collect();
             let b = numbers::<T>(depth * width, 23);
@@ -35,7 +38,8 @@ fn tiles_agree_with_loops<T: Real>(kernel: &Kernel<T>) {
 
 fn strips_agree_with_loops<T: Real>(kernel: &Kernel<T>) {
     let a = numbers::<T>(4000, 19);
-    for (outputs, length, depth) in [(1, 1, 5), (3, 700, 27), (4, 33, 1), (7, 130, 9), (16, 40, 3)] {
+    for (outputs, length, depth) in [(1, 1, 5), (3, 2 * LONG + 100, 27), (4, 33, 1), (7, 130, 9), (16, 40, 3)]
+    {
         let steps: Vec<u32> = (0..depth).map(|k| (k * 71 % 2501) as u32).collect();
         let b = numbers::<T>(depth * outputs, 23);
         let c_stride = length + kernel.strip_slack();
@@ -75,6 +79,12 @@ fn every_kernel_of_this_cpu_agrees_with_plain_loops() {
             agrees_with_loops(&x86::avx512::f32_kernel());
             agrees_with_loops(&x86::avx512::f64_kernel());
         }
+    }
+    #[cfg(target_arch = "aarch64")]
+    {
+        assert_eq!(Simd::detect(), Simd::Neon, "every target with a standard library has it");
+        agrees_with_loops(&neon::f32_kernel());
+        agrees_with_loops(&neon::f64_kernel());
     }
 }
 

@@ -37,14 +37,94 @@ pub(crate) unsafe fn transpose<T: Real>(
         }
         return;
     }
+    #[cfg(target_arch = "aarch64")]
+    if simd == Simd::Neon && size_of::<T>() == 4 {
+        let (whole_rows, whole_columns) = (rows / 4 * 4, columns / 4 * 4);
+        for i in (0..whole_rows).step_by(4) {
+            for j in (0..whole_columns).step_by(4) {
+                // SAFETY: `i + 4 <= rows` and `j + 4 <= columns`: the block lies inside the matrices that the caller vouches for.
+                // Elements of 4 bytes are moved as they are; `Simd::Neon` is only made on CPUs that have it.
+                unsafe {
+                    let from = src.add(i * src_stride + j).cast();
+                    neon::block(from, src_stride, dst.add(j * dst_stride + i).cast(), dst_stride);
+                }
+            }
+        }
+        if whole_columns < columns {
+            // SAFETY: the columns right of the blocks are a part of the caller's matrices that is not empty.
+            unsafe {
+                let (right, below) = (src.add(whole_columns), dst.add(whole_columns * dst_stride));
+                plain(right, src_stride, below, dst_stride, whole_rows, columns - whole_columns);
+            }
+        }
+        if whole_rows < rows {
+            // SAFETY: the rows below the blocks likewise.
+            unsafe {
+                let (below, right) = (src.add(whole_rows * src_stride), dst.add(whole_rows));
+                plain(below, src_stride, right, dst_stride, rows - whole_rows, columns);
+            }
+        }
+        return;
+    }
     let _ = simd;
+    // SAFETY: as promised by the caller.
+    unsafe { plain(src, src_stride, dst, dst_stride, rows, columns) };
+}
+
+/// As [`transpose`], element by element.
+///
+/// # Safety
+/// As for [`transpose`].
+unsafe fn plain<T: Real>(
+    src: *const T,
+    src_stride: usize,
+    dst: *mut T,
+    dst_stride: usize,
+    rows: usize,
+    columns: usize,
+) {
     for i in (0..rows).step_by(8) {
         for j in 0..columns {
             for i in i..(i + 8).min(rows) {
-                // SAFETY: the element lies inside the matrices that the caller vouches for.
+                // SAFETY: `i < rows` and `j < columns`: the element is one that the caller vouches for.
                 unsafe { *dst.add(j * dst_stride + i) = *src.add(i * src_stride + j) };
             }
         }
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+mod neon {
+    use std::arch::aarch64::*;
+
+    /// Transposes a block of 4 x 4.
+    ///
+    /// # Safety
+    /// As for [`super::transpose`].
+    #[target_feature(enable = "neon")]
+    pub(super) unsafe fn block(src: *const f32, src_stride: usize, dst: *mut f32, dst_stride: usize) {
+        // SAFETY: four rows of four elements, which the caller vouches for.
+        let r: [float32x4_t; 4] = std::array::from_fn(|i| unsafe { vld1q_f32(src.add(i * src_stride)) });
+        // Pairs of rows: columns 0 and 2, then 1 and 3.
+        let (a, b) = (vtrn1q_f32(r[0], r[1]), vtrn2q_f32(r[0], r[1]));
+        let (c, d) = (vtrn1q_f32(r[2], r[3]), vtrn2q_f32(r[2], r[3]));
+        let columns = [low(a, c), low(b, d), high(a, c), high(b, d)];
+        for (j, column) in columns.into_iter().enumerate() {
+            // SAFETY: four columns of four elements, which the caller vouches for.
+            unsafe { vst1q_f32(dst.add(j * dst_stride), column) };
+        }
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn low(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        vcombine_f32(vget_low_f32(a), vget_low_f32(b))
+    }
+
+    #[inline]
+    #[target_feature(enable = "neon")]
+    fn high(a: float32x4_t, b: float32x4_t) -> float32x4_t {
+        vcombine_f32(vget_high_f32(a), vget_high_f32(b))
     }
 }
 

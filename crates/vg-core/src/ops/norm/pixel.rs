@@ -162,9 +162,8 @@ fn forward<T: Real>(view: View, x: &[T], eps: f64) -> Vec<T> {
                     scales(view, image, &at, x, eps, r);
                     for c in 0..view.channels {
                         let row = row(view, image, c, &at);
-                        // SAFETY: the row lies inside the result and belongs to this task alone.
-                        let to =
-                            unsafe { std::slice::from_raw_parts_mut(out.ptr().add(row.start), row.len()) };
+                        // SAFETY: the stretch belongs to this task alone.
+                        let to = unsafe { out.slice(row.clone()) };
                         for ((t, x), r) in to.iter_mut().zip(&x[row]).zip(r.iter()) {
                             *t = *x * *r;
                         }
@@ -187,9 +186,8 @@ fn backward<T: Real>(view: View, x: &[T], g: &[T], eps: f64) -> Vec<T> {
                     along.iter_mut().zip(r.iter()).for_each(|(s, r)| *s *= *r * *r);
                     for c in 0..view.channels {
                         let row = row(view, image, c, &at);
-                        // SAFETY: the row lies inside the result and belongs to this task alone.
-                        let to =
-                            unsafe { std::slice::from_raw_parts_mut(out.ptr().add(row.start), row.len()) };
+                        // SAFETY: the stretch belongs to this task alone.
+                        let to = unsafe { out.slice(row.clone()) };
                         let operands = x[row.clone()].iter().zip(&g[row]);
                         for ((t, (x, g)), (r, along)) in
                             to.iter_mut().zip(operands).zip(r.iter().zip(along.iter()))

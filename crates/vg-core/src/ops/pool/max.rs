@@ -127,8 +127,8 @@ fn planes<T: Real>(elements: usize, plane: usize, write: impl Fn(usize, &mut [T]
         filled(elements, |out: Shared<T>| {
             for_each(count.div_ceil(group), |i| {
                 for i in i * group..((i + 1) * group).min(count) {
-                    // SAFETY: the plane lies inside the result and belongs to this task alone.
-                    write(i, std::slice::from_raw_parts_mut(out.ptr().add(i * plane), plane));
+                    // SAFETY: the plane belongs to this task alone.
+                    write(i, out.slice(i * plane..(i + 1) * plane));
                 }
             });
         })
@@ -155,10 +155,9 @@ fn maxima<T: Real>(windows: &Windows, planes: usize, x: &[T]) -> (Vec<T>, Vec<u3
                             #[inline(always)]
                             || {
                                 for plane in i * group..((i + 1) * group).min(planes) {
-                                    // SAFETY: the planes lie inside the results and belong to this task alone.
-                                    let best = std::slice::from_raw_parts_mut(y.ptr().add(plane * to), to);
-                                    let winner =
-                                        std::slice::from_raw_parts_mut(winners.ptr().add(plane * to), to);
+                                    // SAFETY: the planes belong to this task alone.
+                                    let at = plane * to..(plane + 1) * to;
+                                    let (best, winner) = (y.slice(at.clone()), winners.slice(at));
                                     pad(windows, &x[plane * from..(plane + 1) * from], padded);
                                     plane_maxima(windows, padded, best, winner);
                                 }

@@ -27,8 +27,8 @@ pub(super) fn resample<T: Real>(maps: &[AxisMap; 3], planes: usize, x: &[T]) -> 
                         #[inline(always)]
                         || {
                             for plane in group {
-                                // SAFETY: the plane lies inside the result and belongs to this task alone.
-                                let y = std::slice::from_raw_parts_mut(out.ptr().add(plane * to), to);
+                                // SAFETY: the plane belongs to this task alone.
+                                let y = out.slice(plane * to..(plane + 1) * to);
                                 map.plane(&x[plane * from..(plane + 1) * from], y, scratch);
                             }
                         },
@@ -164,7 +164,8 @@ impl<T: Real> Across<T> {
         for (t, (at, weights)) in to.iter_mut().zip(taps) {
             let mut sum = T::nil();
             for k in 0..K {
-                // SAFETY: positions are below `input`, and the row is at least that long.
+                // SAFETY: `AxisMap::new` refuses positions that are not below `input`, and `row`, the only caller, asserts that x is
+                // at least that long.
                 sum += weights[k] * unsafe { *x.get_unchecked(at[k] as usize) };
             }
             *t = sum;

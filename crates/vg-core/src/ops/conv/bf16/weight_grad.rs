@@ -277,14 +277,15 @@ impl<'a> Task<'a> {
         assert!(sums.len() >= volume * rows * COLUMNS && self.rows.len() <= rows);
         for (i, row) in self.rows.clone().enumerate() {
             let to = part + row * layout.row + self.channels.start * layout.channel;
-            // SAFETY: the sums of all taps were checked to be there; the taps of a channel lie side by side in the weight, and no other
-            // task of this split writes those of these channels.
+            let wanted = (self.channels.len() - 1) * layout.channel + volume;
+            // SAFETY: the sums of all taps were checked to be there; the taps of a channel lie side by side in the weight, where `at`
+            // checks the last, and no other task of this split writes those of these channels.
             unsafe {
                 transpose(
                     self.simd,
                     sums.as_ptr().add(i * COLUMNS),
                     rows * COLUMNS,
-                    out.ptr().add(to),
+                    out.at(to, wanted),
                     layout.channel,
                     volume,
                     self.channels.len(),
