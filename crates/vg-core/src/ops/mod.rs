@@ -29,6 +29,7 @@ mod kernel;
 pub mod linear;
 mod matmul;
 pub mod norm;
+mod op;
 pub mod pool;
 pub(crate) mod real;
 mod reduce;

@@ -10,8 +10,8 @@ use candle_core::{DType, Tensor};
 
 use super::Activation;
 use super::channel::{channel_affine, channels, check};
+use super::op::ternary;
 use super::reduce::View;
-use crate::grad::apply3;
 use crate::{Error, Result};
 
 /// Statistics of one batch, per channel.
@@ -73,13 +73,13 @@ pub(super) fn normalise(
         ));
     }
     let beta = match beta {
-        Some(beta) => beta.contiguous()?,
+        Some(beta) => beta.clone(),
         None => gamma.zeros_like()?.detach(),
     };
     let (fused, rest) = activation.split();
     let op = train::Train::new(view, eps, fused);
     let stats = op.stats();
-    let y = apply3(&x.contiguous()?, &gamma.contiguous()?, &beta, op)?;
+    let y = ternary(x, gamma, &beta, op)?;
     let stats = stats.get().cloned().ok_or_else(|| {
         Error::Unsupported(
             "normalising by statistics of the batch runs on the CPU only; move the tensors there".to_owned(),

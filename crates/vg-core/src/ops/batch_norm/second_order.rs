@@ -54,12 +54,7 @@ impl<'a> Graph<'a> {
     }
 
     /// Derivatives of `<v, gamma r P(g)>` with respect to x, gamma and g.
-    pub(super) fn input_grad(
-        &self,
-        gamma: &Tensor,
-        g: &Tensor,
-        v: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    pub(super) fn input_grad(&self, gamma: &Tensor, g: &Tensor, v: &Tensor) -> Result<[Option<Tensor>; 3]> {
         let behind = self.behind_activation(g)?;
         let (p_g, p_v) = (self.project(&behind)?, self.project(v)?);
         let scale = (gamma * &self.rstd)?;
@@ -77,11 +72,11 @@ impl<'a> Graph<'a> {
         let d_gamma = if gamma.track_op() { Some((self.view.dot(v, &p_g)? * &self.rstd)?) } else { None };
         let d_g =
             if g.track_op() { Some(self.behind_activation(&self.view.scale(&p_v, &scale)?)?) } else { None };
-        Ok((d_x, d_gamma, d_g))
+        Ok([d_x, d_gamma, d_g])
     }
 
     /// Derivatives of `sum of u <g, x_hat>` with respect to x and g.
-    pub(super) fn gamma_grad(&self, g: &Tensor, u: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    pub(super) fn gamma_grad(&self, g: &Tensor, u: &Tensor) -> Result<[Option<Tensor>; 2]> {
         let d_x = if self.tracked {
             let behind = self.behind_activation(g)?;
             Some(self.view.scale(&self.project(&behind)?, &(u * &self.rstd)?)?)
@@ -93,7 +88,7 @@ impl<'a> Graph<'a> {
         } else {
             None
         };
-        Ok((d_x, d_g))
+        Ok([d_x, d_g])
     }
 
     /// Derivative of `sum of u <g, 1>` with respect to g.

@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{Result, Shape, Tensor};
 
 use super::super::Activation;
-use super::super::real::{Real, by_dtype, slice};
+use super::super::op::{Gradients, Op, Operand, Output, binary, ternary, unary, wanted};
+use super::super::real::Real;
 use super::super::reduce::View;
 use super::BatchStats;
 use super::cpu::{self, Affine, GradSums, Saved};
 use super::second_order::Graph;
-use crate::grad::{apply1, apply2, apply3};
 
 /// `x, gamma, beta -> y`.
 pub(super) struct Train {
@@ -32,36 +32,17 @@ impl Train {
     }
 }
 
-impl CustomOp3 for Train {
-    fn name(&self) -> &'static str {
-        "batch_norm"
+impl Op<3> for Train {
+    const NAME: &'static str = "batch_norm";
+
+    fn run<T: Real>(&self, [x, gamma, beta]: [Operand<'_, T>; 3]) -> Output<T> {
+        let affine = Affine::<T> { gamma: gamma.data, beta: beta.data };
+        let (y, stats) = cpu::forward(self.view, x.data, affine, self.eps, self.activation);
+        self.stats.get_or_init(|| Arc::new(stats));
+        Ok((y, x.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => {
-            let affine = Affine::<T> { gamma: slice(s2, l2)?, beta: slice(s3, l3)? };
-            let (y, stats) = cpu::forward(self.view, slice(s1, l1)?, affine, self.eps, self.activation);
-            self.stats.get_or_init(|| Arc::new(stats));
-            Ok((T::to_cpu_storage_owned(y), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [x, gamma, beta]: [&Tensor; 3], _y: &Tensor, grad: &Tensor) -> Gradients<3> {
         let stats = self
             .stats
             .get()
@@ -78,15 +59,13 @@ impl CustomOp3 for Train {
             beta: beta.detach(),
             sums: Arc::default(),
         };
-        let d_x = if x.track_op() {
-            Some(apply3(x, gamma, &grad, InputGrad(past.clone()))?)
-        } else {
-            past.compute_sums(&grad)?;
-            None
-        };
-        let d_gamma = if gamma.track_op() { Some(apply2(x, &grad, GammaGrad(past.clone()))?) } else { None };
-        let d_beta = if beta.track_op() { Some(apply1(&grad, BetaGrad(past))?) } else { None };
-        Ok((d_x, d_gamma, d_beta))
+        let d_x = wanted(x, || Ok(ternary(x, gamma, &grad, InputGrad(past.clone()))?))?;
+        if d_x.is_none() {
+            binary(&past.x, &grad.detach(), SumsOnly(past.clone()))?;
+        }
+        let d_gamma = wanted(gamma, || Ok(binary(x, &grad, GammaGrad(past.clone()))?))?;
+        let d_beta = wanted(beta, || Ok(unary(&grad, BetaGrad(past))?))?;
+        Ok([d_x, d_gamma, d_beta])
     }
 }
 
@@ -106,17 +85,7 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// The sums without the input gradient.
-    fn compute_sums(&self, grad: &Tensor) -> Result<()> {
-        self.x.apply_op2_no_bwd(grad, &SumsOnly(self.clone())).map(|_| ())
-    }
-
-    fn backward<T: Real>(
-        &self,
-        x: (&CpuStorage, &Layout),
-        grad: (&CpuStorage, &Layout),
-        input_wanted: bool,
-    ) -> Result<Vec<T>> {
+    fn backward<T: Real>(&self, x: &[T], grad: &[T], input_wanted: bool) -> Result<Vec<T>> {
         let (gamma, beta) = (self.gamma.to_vec1::<T>()?, self.beta.to_vec1::<T>()?);
         let saved = Saved {
             stats: &self.stats,
@@ -124,74 +93,42 @@ impl Past {
             eps: self.eps,
             activation: self.activation,
         };
-        let (x, grad) = (slice(x.0, x.1)?, slice(grad.0, grad.1)?);
         let (dx, sums) = cpu::backward(self.view, x, grad, saved, input_wanted);
         self.sums.get_or_init(|| sums);
         Ok(dx)
     }
 
-    fn vector<T: Real>(&self, pick: impl Fn(&GradSums) -> &Vec<f64>) -> Result<(CpuStorage, Shape)> {
+    fn vector<T: Real>(&self, pick: impl Fn(&GradSums) -> &Vec<f64>) -> Output<T> {
         let sums =
             self.sums.get().ok_or_else(|| candle_core::Error::msg("batch_norm sums are not there yet"))?;
         let values: Vec<T> = pick(sums).iter().map(|v| T::of(*v)).collect();
         let n = values.len();
-        Ok((T::to_cpu_storage_owned(values), Shape::from(n)))
+        Ok((values, Shape::from(n)))
     }
 }
 
 /// Runs the sums alone; its result is not used.
 struct SumsOnly(Past);
 
-impl CustomOp2 for SumsOnly {
-    fn name(&self) -> &'static str {
-        "batch_norm gradient sums"
-    }
+impl Op<2> for SumsOnly {
+    const NAME: &'static str = "batch_norm gradient sums";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => {
-            let nothing = self.0.backward::<T>((s1, l1), (s2, l2), false)?;
-            Ok((T::to_cpu_storage_owned(nothing), Shape::from(0)))
-        })
+    fn run<T: Real>(&self, [x, g]: [Operand<'_, T>; 2]) -> Output<T> {
+        Ok((self.0.backward(x.data, g.data, false)?, Shape::from(0)))
     }
 }
 
 /// `x, gamma, g -> dx`.
 struct InputGrad(Past);
 
-impl CustomOp3 for InputGrad {
-    fn name(&self) -> &'static str {
-        "batch_norm input gradient"
+impl Op<3> for InputGrad {
+    const NAME: &'static str = "batch_norm input gradient";
+
+    fn run<T: Real>(&self, [x, _gamma, g]: [Operand<'_, T>; 3]) -> Output<T> {
+        Ok((self.0.backward(x.data, g.data, true)?, x.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        _s2: &CpuStorage,
-        _l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => {
-            let dx = self.0.backward::<T>((s1, l1), (s3, l3), true)?;
-            Ok((T::to_cpu_storage_owned(dx), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        g: &Tensor,
-        _dx: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [x, gamma, g]: [&Tensor; 3], _dx: &Tensor, grad: &Tensor) -> Gradients<3> {
         Ok(Graph::new(&self.0, x)?.input_grad(gamma, g, grad)?)
     }
 }
@@ -199,28 +136,14 @@ impl CustomOp3 for InputGrad {
 /// `x, g -> d gamma`, read from the by-product.
 struct GammaGrad(Past);
 
-impl CustomOp2 for GammaGrad {
-    fn name(&self) -> &'static str {
-        "batch_norm gamma gradient"
+impl Op<2> for GammaGrad {
+    const NAME: &'static str = "batch_norm gamma gradient";
+
+    fn run<T: Real>(&self, [_x, _g]: [Operand<'_, T>; 2]) -> Output<T> {
+        self.0.vector::<T>(|s| &s.normalised)
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        _l1: &Layout,
-        _s2: &CpuStorage,
-        _l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => self.0.vector::<T>(|s| &s.normalised))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        g: &Tensor,
-        _d_gamma: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [x, g]: [&Tensor; 2], _d_gamma: &Tensor, grad: &Tensor) -> Gradients<2> {
         Ok(Graph::new(&self.0, x)?.gamma_grad(g, grad)?)
     }
 }
@@ -228,16 +151,14 @@ impl CustomOp2 for GammaGrad {
 /// `g -> d beta`, read from the by-product.
 struct BetaGrad(Past);
 
-impl CustomOp1 for BetaGrad {
-    fn name(&self) -> &'static str {
-        "batch_norm beta gradient"
+impl Op<1> for BetaGrad {
+    const NAME: &'static str = "batch_norm beta gradient";
+
+    fn run<T: Real>(&self, [_g]: [Operand<'_, T>; 1]) -> Output<T> {
+        self.0.vector::<T>(|s| &s.plain)
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, _l: &Layout) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "batch_norm", T => self.0.vector::<T>(|s| &s.plain))
-    }
-
-    fn bwd(&self, _g: &Tensor, _d_beta: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(Graph::new(&self.0, &self.0.x)?.beta_grad(grad)?))
+    fn gradients(&self, [_g]: [&Tensor; 1], _d_beta: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(Graph::new(&self.0, &self.0.x)?.beta_grad(grad)?)])
     }
 }
