@@ -3,7 +3,6 @@
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
 
 use super::super::Activation;
-use super::super::channel::channel_sum;
 use super::super::real::{Real, by_dtype, slice};
 use super::geometry::Geometry;
 use super::{apply, weight_grad};
@@ -138,9 +137,15 @@ macro_rules! fused {
                 out: &Tensor,
                 grad: &Tensor,
             ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-                let grad = self.activation.gradient(out, grad)?.contiguous()?;
-                let (d_input, d_weight) = self.gradients(input, weight, &grad)?;
-                Ok((d_input, d_weight, wanted(bias, || Ok(channel_sum(&grad)?))?))
+                let (grad, d_bias) = match bias.track_op() {
+                    true => {
+                        let (grad, sum) = self.activation.gradient_and_sum(out, grad)?;
+                        (grad, Some(sum))
+                    }
+                    false => (self.activation.gradient(out, grad)?, None),
+                };
+                let (d_input, d_weight) = self.gradients(input, weight, &grad.contiguous()?)?;
+                Ok((d_input, d_weight, d_bias))
             }
         }
     };
