@@ -7,14 +7,15 @@ use candle_core::{Result, Shape, Tensor};
 use super::super::Activation;
 use super::super::op::{Gradients, Op, Operand, Output, binary, ternary, unary, wanted};
 use super::super::real::Real;
-use super::super::reduce::View;
 use super::BatchStats;
-use super::cpu::{self, Affine, GradSums, Saved};
+use super::backward::{GradSums, backward};
+use super::cpu::{self, Affine, Setting};
+use super::groups::Groups;
 use super::second_order::Graph;
 
 /// `x, gamma, beta -> y`.
 pub(super) struct Train {
-    view: View,
+    groups: Groups,
     eps: f64,
     /// Piecewise linear.
     activation: Activation,
@@ -22,8 +23,8 @@ pub(super) struct Train {
 }
 
 impl Train {
-    pub(super) fn new(view: View, eps: f64, activation: Activation) -> Self {
-        Self { view, eps, activation, stats: Arc::default() }
+    pub(super) fn new(groups: Groups, eps: f64, activation: Activation) -> Self {
+        Self { groups, eps, activation, stats: Arc::default() }
     }
 
     /// Where the forward pass leaves its statistics.
@@ -36,8 +37,9 @@ impl Op<3> for Train {
     const NAME: &'static str = "batch_norm";
 
     fn run<T: Real>(&self, [x, gamma, beta]: [Operand<'_, T>; 3]) -> Output<T> {
-        let affine = Affine::<T> { gamma: gamma.data, beta: beta.data };
-        let (y, stats) = cpu::forward(self.view, x.data, affine, self.eps, self.activation);
+        let affine = Affine { gamma: gamma.data, beta: beta.data };
+        let Self { groups, eps, activation, .. } = *self;
+        let (y, stats) = cpu::forward(&Setting { groups, affine, eps, activation }, x.data);
         self.stats.get_or_init(|| Arc::new(stats));
         Ok((y, x.shape.clone()))
     }
@@ -50,7 +52,7 @@ impl Op<3> for Train {
             .ok_or_else(|| candle_core::Error::msg("batch_norm ran backward first"))?;
         let grad = grad.contiguous()?;
         let past = Past {
-            view: self.view,
+            groups: self.groups,
             stats,
             eps: self.eps,
             activation: self.activation,
@@ -72,7 +74,7 @@ impl Op<3> for Train {
 /// The forward pass as its derivatives see it.
 #[derive(Clone)]
 pub(super) struct Past {
-    pub view: View,
+    pub groups: Groups,
     stats: Arc<BatchStats>,
     pub eps: f64,
     pub activation: Activation,
@@ -87,21 +89,22 @@ pub(super) struct Past {
 impl Past {
     fn backward<T: Real>(&self, x: &[T], grad: &[T], input_wanted: bool) -> Result<Vec<T>> {
         let (gamma, beta) = (self.gamma.to_vec1::<T>()?, self.beta.to_vec1::<T>()?);
-        let saved = Saved {
-            stats: &self.stats,
+        let setting = Setting {
+            groups: self.groups,
             affine: Affine { gamma: &gamma, beta: &beta },
             eps: self.eps,
             activation: self.activation,
         };
-        let (dx, sums) = cpu::backward(self.view, x, grad, saved, input_wanted);
+        let (dx, sums) = backward(&setting, &self.stats, x, grad, input_wanted);
         self.sums.get_or_init(|| sums);
         Ok(dx)
     }
 
-    fn vector<T: Real>(&self, pick: impl Fn(&GradSums) -> &Vec<f64>) -> Output<T> {
+    /// One of the sums of each scale and shift.
+    fn sums<T: Real>(&self, which: usize) -> Output<T> {
         let sums =
             self.sums.get().ok_or_else(|| candle_core::Error::msg("batch_norm sums are not there yet"))?;
-        let values: Vec<T> = pick(sums).iter().map(|v| T::of(*v)).collect();
+        let values: Vec<T> = sums.iter().map(|sums| T::of(sums[which])).collect();
         let n = values.len();
         Ok((values, Shape::from(n)))
     }
@@ -140,7 +143,7 @@ impl Op<2> for GammaGrad {
     const NAME: &'static str = "batch_norm gamma gradient";
 
     fn run<T: Real>(&self, [_x, _g]: [Operand<'_, T>; 2]) -> Output<T> {
-        self.0.vector::<T>(|s| &s.normalised)
+        self.0.sums(1)
     }
 
     fn gradients(&self, [x, g]: [&Tensor; 2], _d_gamma: &Tensor, grad: &Tensor) -> Gradients<2> {
@@ -155,7 +158,7 @@ impl Op<1> for BetaGrad {
     const NAME: &'static str = "batch_norm beta gradient";
 
     fn run<T: Real>(&self, [_g]: [Operand<'_, T>; 1]) -> Output<T> {
-        self.0.vector::<T>(|s| &s.plain)
+        self.0.sums(0)
     }
 
     fn gradients(&self, [_g]: [&Tensor; 1], _d_beta: &Tensor, grad: &Tensor) -> Gradients<1> {
