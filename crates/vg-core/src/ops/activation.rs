@@ -1,12 +1,9 @@
 //! Pointwise nonlinearities whose gradients are computed from their results, so that their inputs need not be kept.
 
-use std::sync::{Arc, OnceLock};
-
-use candle_core::{Error, Shape, Tensor};
+use candle_core::Tensor;
 
 use super::op::{Gradients, Op, Operand, Output, binary, unary};
 use super::real::Real;
-use super::reduce::{View, map_and_sum};
 use super::threads::{map, map2};
 use crate::Result;
 
@@ -56,21 +53,6 @@ impl Activation {
             Self::Relu | Self::LeakyRelu(_) => binary(&y.detach(), grad, PointwiseGrad(self)),
             _ => binary(y, grad, PointwiseGrad(self)),
         }
-    }
-
-    /// [`gradient`](Self::gradient) and its sum over each channel of `[B, C, ...]` tensors, from one pass over both operands.
-    pub(crate) fn gradient_and_sum(self, y: &Tensor, grad: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
-        let view = View::of(y.dims());
-        if self == Self::Identity {
-            return Ok((grad.clone(), view.sum(grad)?));
-        }
-        let sums = Arc::default();
-        let op = PointwiseGradAndSum { activation: self, view, sums: Arc::clone(&sums) };
-        // As in `gradient`.
-        let y = if self.is_piecewise_linear() { y.detach() } else { y.clone() };
-        let gradient = binary(&y, grad, op)?;
-        let sum = unary(&gradient, KnownSum { view, sums })?;
-        Ok((gradient, sum))
     }
 
     /// The slope where the result has the sign of `y`; 0 for the curved ones.
@@ -131,7 +113,7 @@ impl Op<1> for Pointwise {
 }
 
 /// `(y, g) -> g * f'(x)`, with the derivative written in terms of `y = f(x)`.
-struct PointwiseGrad(Activation);
+pub(super) struct PointwiseGrad(pub(super) Activation);
 
 impl Op<2> for PointwiseGrad {
     const NAME: &'static str = "activation gradient";
@@ -160,71 +142,5 @@ impl Op<2> for PointwiseGrad {
             _ => Some(y.zeros_like()?),
         };
         Ok([d_y, d_g])
-    }
-}
-
-/// [`PointwiseGrad`] that leaves the sums of its result's channels aside.
-struct PointwiseGradAndSum {
-    activation: Activation,
-    view: View,
-    sums: Arc<OnceLock<Vec<f64>>>,
-}
-
-impl Op<2> for PointwiseGradAndSum {
-    const NAME: &'static str = "activation gradient with sums";
-
-    fn run<T: Real>(&self, [y, g]: [Operand<'_, T>; 2]) -> Output<T> {
-        let one = T::of(1.0);
-        let (out, sums) = match self.activation {
-            Activation::Tanh => map_and_sum(
-                self.view,
-                y.data,
-                g.data,
-                #[inline(always)]
-                move |y, g| g * (one - y * y),
-            ),
-            Activation::Sigmoid => map_and_sum(
-                self.view,
-                y.data,
-                g.data,
-                #[inline(always)]
-                move |y, g| g * (y * (one - y)),
-            ),
-            piecewise => {
-                let low = piecewise.slope::<T>(false);
-                map_and_sum(
-                    self.view,
-                    y.data,
-                    g.data,
-                    #[inline(always)]
-                    move |y, g| if y > T::nil() { g } else { g * low },
-                )
-            }
-        };
-        self.sums.get_or_init(|| sums);
-        Ok((out, y.shape.clone()))
-    }
-
-    fn gradients(&self, operands: [&Tensor; 2], result: &Tensor, grad: &Tensor) -> Gradients<2> {
-        PointwiseGrad(self.activation).gradients(operands, result, grad)
-    }
-}
-
-/// Sums over channels that are known already.
-struct KnownSum {
-    view: View,
-    sums: Arc<OnceLock<Vec<f64>>>,
-}
-
-impl Op<1> for KnownSum {
-    const NAME: &'static str = "sums of an activation gradient";
-
-    fn run<T: Real>(&self, [_x]: [Operand<'_, T>; 1]) -> Output<T> {
-        let sums = self.sums.get().ok_or_else(|| Error::msg("the sums are not there yet"))?;
-        Ok((sums.iter().map(|v| T::of(*v)).collect(), Shape::from(sums.len())))
-    }
-
-    fn gradients(&self, [x]: [&Tensor; 1], _sums: &Tensor, grad: &Tensor) -> Gradients<1> {
-        Ok([Some(self.view.shift(&x.zeros_like()?, grad)?)])
     }
 }

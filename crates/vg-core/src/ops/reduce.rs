@@ -233,68 +233,6 @@ pub(super) fn reduce<T: Real>(
     }
 }
 
-/// `f` of each pair of elements and its sum over each channel, in one pass over the operands.
-///
-/// Rows are added up one by one, in the order of additions of [`segment_sums`], so that few channels of many images fill all threads.
-pub(super) fn map_and_sum<T: Real>(
-    view: View,
-    x: &[T],
-    y: &[T],
-    f: impl Fn(T, T) -> T + Sync + Send + Copy,
-) -> (Vec<T>, Vec<f64>) {
-    assert_eq!([x.len(), y.len()], [view.elements(); 2], "operands of another shape");
-    let mut totals = vec![0.0; view.channels];
-    if view.elements() == 0 {
-        return (Vec::new(), totals);
-    }
-    let (rows, group) = (view.batch * view.channels, (CHUNK / view.inner).max(1));
-    let mut out = Vec::new();
-    // SAFETY: the groups partition the rows, and each task fills its rows and their sums.
-    let sums = unsafe {
-        filled(rows, |sums: Shared<f64>| {
-            out = filled(view.elements(), |out: Shared<T>| {
-                for_each(rows.div_ceil(group), |i| {
-                    T::simd().run(
-                        #[inline(always)]
-                        || {
-                            for row in i * group..((i + 1) * group).min(rows) {
-                                let at = row * view.inner..(row + 1) * view.inner;
-                                // SAFETY: the row lies inside the result and belongs to this task alone.
-                                let to = std::slice::from_raw_parts_mut(out.ptr().add(at.start), view.inner);
-                                sums.ptr().add(row).write(map_row(&x[at.clone()], &y[at], to, f));
-                            }
-                        },
-                    );
-                });
-            });
-        })
-    };
-    for image in sums.chunks_exact(view.channels) {
-        totals.iter_mut().zip(image).for_each(|(total, sum)| *total += sum);
-    }
-    (out, totals)
-}
-
-/// Maps one row piece by piece, each of which is still in the cache when it is added up.
-#[inline(always)]
-fn map_row<T: Real>(x: &[T], y: &[T], to: &mut [T], f: impl Fn(T, T) -> T + Copy) -> f64 {
-    let piece = LANES * DEPTH;
-    let mut sum = 0.0;
-    for (to, (x, y)) in to.chunks_mut(piece).zip(x.chunks(piece).zip(y.chunks(piece))) {
-        for (t, (x, y)) in to.iter_mut().zip(x.iter().zip(y)) {
-            *t = f(*x, *y);
-        }
-        let [part] = segment_sums(
-            to,
-            to,
-            #[inline(always)]
-            |v, _| [v],
-        );
-        sum += part;
-    }
-    sum
-}
-
 /// `f(what is known of the channel, element)` of each element; `known` has one entry for each channel.
 pub(super) fn per_channel<T: Real, K: Copy + Sync>(
     view: View,
