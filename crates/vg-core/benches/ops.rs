@@ -1,4 +1,4 @@
-//! Convolutions, batch norm and clipping at the sizes of TGAN's UCF-101 configuration, batch 32.
+//! Convolutions, norms and clipping at the sizes of TGAN's UCF-101 configuration, batch 32.
 //!
 //! Criterion's "elements" are floating-point operations for convolutions and tensor elements for the rest.
 
@@ -11,10 +11,12 @@ use std::time::Duration;
 use candle_core::{DType, Device, Tensor, Var};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vg_core::Rng;
+use vg_core::grad::{Tape, backward_from};
 use vg_core::ops::Activation;
 use vg_core::ops::batch_norm::batch_norm_train;
 use vg_core::ops::channel::channel_dot;
-use vg_core::ops::conv::{ConvParams, conv, conv_transpose, conv_weight_grad};
+use vg_core::ops::conv::{ConvParams, Epilogue, conv, conv_fused, conv_transpose, conv_weight_grad};
+use vg_core::ops::norm::{conditional_batch_norm_train, layer_norm};
 use vg_core::ops::svc::clip_singular_values;
 
 fn random(name: &str, shape: &[usize]) -> Tensor {
@@ -78,6 +80,22 @@ fn convolutions(c: &mut Criterion) {
     }
 }
 
+/// Forward and all gradients of a layer with its bias and activation.
+fn epilogue(c: &mut Criterion) {
+    let var = |name: &str, shape: &[usize]| Var::from_tensor(&random(name, shape)).expect("a variable");
+    let (x, w, bias) = (var("x", &[2, 64, 12, 32, 32]), var("w", &[64, 64, 3, 3, 3]), var("b", &[64]));
+    let g = random("g", &[2, 64, 12, 32, 32]);
+    for (name, activation) in [("leaky", Activation::LeakyRelu(0.2)), ("tanh", Activation::Tanh)] {
+        let step = || {
+            let _tape = Tape::start();
+            let epilogue = Epilogue { bias: Some(bias.as_tensor()), activation };
+            let y = conv_fused(x.as_tensor(), w.as_tensor(), epilogue, &K3).expect("fits");
+            backward_from(&y, &g).expect("a gradient")
+        };
+        c.bench_function(&format!("conv3d_bias_{name}"), |b| b.iter(step));
+    }
+}
+
 fn batch_norm(c: &mut Criterion) {
     for (name, shape) in [("image.bn4", [512, 32, 64, 64].as_slice()), ("critic.bn1", &[32, 128, 4, 16, 16])]
     {
@@ -95,6 +113,32 @@ fn batch_norm(c: &mut Criterion) {
     }
 }
 
+/// Forward and all gradients of the norms with a scale and shift of another scope than their statistics.
+fn norms(c: &mut Criterion) {
+    type Norm = fn(&Tensor, &Tensor, &Tensor) -> Tensor;
+    let conditional: Norm = |x, scale, shift| {
+        conditional_batch_norm_train(x, scale, shift, 1e-5, Activation::Relu).expect("fits").0
+    };
+    let layer: Norm =
+        |x, gamma, beta| layer_norm(x, 1, Some(gamma), Some(beta), 1e-5, Activation::Relu).expect("fits");
+    let clips: &[usize] = &[8, 64, 16, 32, 32];
+    for (name, shape, constants, norm) in [
+        ("conditional_batch_norm", clips, &clips[..2], conditional),
+        ("layer_norm_channels", clips, &clips[1..2], layer),
+        ("layer_norm_elements", &[8192, 1024], &[1024], layer),
+    ] {
+        let [x, scale, shift] = [("x", shape), ("scale", constants), ("shift", constants)]
+            .map(|(name, shape)| Var::from_tensor(&random(name, shape)).expect("a variable"));
+        let g = random("g", shape);
+        let step = || {
+            let _tape = Tape::start();
+            let y = norm(x.as_tensor(), scale.as_tensor(), shift.as_tensor());
+            backward_from(&y, &g).expect("a gradient")
+        };
+        c.bench_function(name, |b| b.iter(step));
+    }
+}
+
 fn clipping(c: &mut Criterion) {
     let w = (random("w", &[512, 16384]) * 0.02).expect("a product");
     c.bench_function("clip_512x16384", |b| b.iter(|| clip_singular_values(&w, 1.0).expect("finite")));
@@ -103,6 +147,6 @@ fn clipping(c: &mut Criterion) {
 criterion_group! {
     name = benches;
     config = Criterion::default().sample_size(10).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = convolutions, batch_norm, clipping
+    targets = convolutions, epilogue, batch_norm, norms, clipping
 }
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 //! Convolution against its definition, its adjoint, its derivatives and itself on other numbers of threads.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Tensor, Var};
 use proptest::prelude::*;
 use vg_core::ops::Activation;
 use vg_core::ops::conv::{
@@ -9,7 +9,7 @@ use vg_core::ops::conv::{
 use vg_core::testing::gradcheck::gradcheck;
 
 mod cases;
-use cases::{Case, case, dot, far, random};
+use cases::{Case, case, dot, far, random, values};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
@@ -153,6 +153,57 @@ fn gradients_pass_through_bias_and_activation() {
             conv_transpose_fused(&t[0], &t[1], epilogue, &case.params, case.output_padding())
         };
         gradcheck(with, &[g.clone(), w.clone(), random("b", &[4])]).unwrap();
+    }
+}
+
+/// The bias's gradient is the sum of the gradient behind the activation, in f32 and on large maps as well.
+#[test]
+fn gradients_of_the_bias_are_sums() {
+    for (shape, kernel) in [([3, 2, 40, 50], [5, 2, 3, 3]), ([9, 3, 4, 3], [70, 3, 1, 1])] {
+        let p = ConvParams::uniform(1, 0);
+        let single = |name: &str, shape: &[usize]| random(name, shape).to_dtype(DType::F32).unwrap();
+        let (x, w) = (single("x", &shape), single("w", &kernel));
+        for activation in [
+            Activation::Identity,
+            Activation::Relu,
+            Activation::LeakyRelu(0.2),
+            Activation::Tanh,
+            Activation::Sigmoid,
+        ] {
+            let gradient = |threads: usize| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                pool.install(|| {
+                    let bias = Var::from_tensor(&single("b", &kernel[..1])).unwrap();
+                    let epilogue = Epilogue { bias: Some(bias.as_tensor()), activation };
+                    let y = conv_fused(&x, &w, epilogue, &p).unwrap();
+                    let g = single("g", y.dims());
+                    let grads = (&y * &g).unwrap().sum_all().unwrap().backward().unwrap();
+                    (values(&y), values(&g), values(grads.get(&bias).unwrap()))
+                })
+            };
+            let (y, g, got) = gradient(1);
+            let inner = y.len() / shape[0] / kernel[0];
+            let mut want = vec![0.0; kernel[0]];
+            for (i, (y, g)) in y.iter().zip(&g).enumerate() {
+                let slope = match activation {
+                    Activation::Identity => 1.0,
+                    Activation::Relu => f64::from(*y > 0.0),
+                    Activation::LeakyRelu(slope) => {
+                        if *y > 0.0 {
+                            1.0
+                        } else {
+                            slope
+                        }
+                    }
+                    Activation::Tanh => 1.0 - y * y,
+                    Activation::Sigmoid => y * (1.0 - y),
+                };
+                want[i / inner % kernel[0]] += g * slope;
+            }
+            let close = |(got, want): (&f64, &f64)| (got - want).abs() < 2e-5 * want.abs().max(1.0);
+            assert!(got.iter().zip(&want).all(close), "{activation:?}: {got:?}, not {want:?}");
+            assert!(got == gradient(2).2 && got == gradient(4).2);
+        }
     }
 }
 

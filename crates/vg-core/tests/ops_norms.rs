@@ -176,6 +176,33 @@ fn chain(x: &Tensor, gamma: &Tensor, rows: &Tensor) -> Result<Tensor> {
 }
 
 #[test]
+fn long_rows_have_the_gradients_of_their_definition() {
+    for shape in [[3, 2, 1500], [70, 1, 1100], [40, 3, 20]] {
+        let x = random("x", &shape);
+        let check =
+            |ours: &dyn Fn(&[Var]) -> Tensor, plain: &dyn Fn(&[Var]) -> Tensor, constants: &[usize]| {
+                let vars = [x.clone(), random("gamma", constants), random("beta", constants)];
+                let vars = vars.map(|t| Var::from_tensor(&t).unwrap());
+                let grads =
+                    |y: Tensor| (&y * &random("g", &shape)).unwrap().sum_all().unwrap().backward().unwrap();
+                let (got, want) = (grads(ours(&vars)), grads(plain(&vars)));
+                for var in &vars {
+                    assert!(
+                        far(got.get(var).unwrap(), want.get(var).unwrap()) < 1e-9,
+                        "{shape:?}, {constants:?}"
+                    );
+                }
+            };
+        for constants in [&shape[1..2], &shape[1..]] {
+            let ours = |v: &[Var]| layer_norm(&v[0], 1, Some(&v[1]), Some(&v[2]), EPS, LEAKY).unwrap();
+            check(&ours, &|v| affine(&naive(&v[0], &[1, 2]), &v[1], &v[2], 1, LEAKY), constants);
+        }
+        let ours = |v: &[Var]| conditional_batch_norm_train(&v[0], &v[1], &v[2], EPS, LEAKY).unwrap().0;
+        check(&ours, &|v| affine(&naive(&v[0], &[0, 2]), &v[1], &v[2], 0, LEAKY), &shape[..2]);
+    }
+}
+
+#[test]
 fn a_tape_records_norms() {
     let vars = [vec![3, 4, 6, 5], vec![4], vec![3, 4]].map(|s| Var::from_tensor(&random("v", &s)).unwrap());
     let run = || {
@@ -199,15 +226,81 @@ fn threads_change_nothing() {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| {
             let vars = [&x, &gamma, &rows].map(|t| Var::from_tensor(t).unwrap());
+            let elements = Var::from_tensor(&single(&random("elements", &[19]))).unwrap();
             let y = chain(vars[0].as_tensor(), vars[1].as_tensor(), vars[2].as_tensor()).unwrap();
+            let y = layer_norm(&y, 3, Some(elements.as_tensor()), None, EPS, LEAKY).unwrap();
             let grads = (&y * &x).unwrap().sum_all().unwrap().backward().unwrap();
             let mut all = vec![values(&y)];
-            all.extend(vars.iter().map(|v| values(grads.get(v).unwrap())));
+            all.extend(vars.iter().chain([&elements]).map(|v| values(grads.get(v).unwrap())));
             all
         })
     };
     let one = run(1);
     assert!(one == run(2) && one == run(4));
+}
+
+/// `n` numbers between -1.4 and 1.6, the same as in the script that the expected ones come from.
+fn ramp(shape: &[usize], step: usize, period: usize) -> Tensor {
+    let n: usize = shape.iter().product();
+    let numbers: Vec<f64> = (0..n).map(|i| (i * step % period) as f64 * 3.0 / period as f64 - 1.4).collect();
+    Tensor::from_vec(numbers, shape, &Device::Cpu).unwrap()
+}
+
+/// Compares the result of a norm of a ramp and the gradients of `x`, scale and shift with those of PyTorch.
+fn assert_as_pytorch(
+    f: impl Fn(&Tensor, &Tensor, &Tensor) -> Result<Tensor>,
+    scale: Tensor,
+    shift: Tensor,
+    want: [&[f64]; 4],
+) {
+    for dtype in [DType::F64, DType::F32] {
+        let vars = [&ramp(&[2, 2, 3], 5, 19), &scale, &shift]
+            .map(|t| Var::from_tensor(&t.to_dtype(dtype).unwrap()).unwrap());
+        let y = f(vars[0].as_tensor(), vars[1].as_tensor(), vars[2].as_tensor()).unwrap();
+        let g = ramp(&[2, 2, 3], 5, 11).to_dtype(dtype).unwrap();
+        let grads = (&y * g).unwrap().sum_all().unwrap().backward().unwrap();
+        let got = [&y].into_iter().chain(vars.iter().map(|v| grads.get(v).unwrap()));
+        for (got, want) in got.zip(want) {
+            let got = values(got);
+            assert_eq!(got.len(), want.len());
+            let bound = if dtype == DType::F64 { 2e-8 } else { 1e-5 };
+            assert!(got.iter().zip(want).all(|(g, w)| (g - w).abs() < bound), "{got:?}, not {want:?}");
+        }
+    }
+}
+
+/// `batch_norm` without a scale of its own, times a scale and plus a shift per sample and channel; eps 1e-3, leaky ReLU.
+#[test]
+#[rustfmt::skip]
+fn conditional_batch_norm_has_the_gradients_of_pytorch() {
+    let norm = |x: &Tensor, scale: &Tensor, shift: &Tensor| {
+        Ok(conditional_batch_norm_train(x, scale, shift, 1e-3, LEAKY)?.0)
+    };
+    assert_as_pytorch(norm, ramp(&[2, 2], 3, 5), ramp(&[2, 2], 2, 7), [
+        &[0.45609201, -0.16188505, -0.41498851, -0.03143514, -0.23391790, -0.16160263, -0.04320526, -0.18783580, 1.08564863, 0.68932675, 1.59326766, 2.49720858],
+        &[1.44335635, -0.39966445, -0.44733807, 0.65257876, 0.13118373, 0.21211647, -0.08714453, 0.60214023, -1.11134954, -0.97914290, 0.81303217, -0.82976823],
+        &[1.98713605, -0.31292791, -0.65500106, -1.21292435],
+        &[-1.14181818, 0.03272727, 0.49454545, -2.29090909],
+    ]);
+}
+
+/// `layer_norm` over the last two axes and `group_norm` with one group; eps 1e-3, leaky ReLU.
+#[test]
+#[rustfmt::skip]
+fn layer_norm_has_the_gradients_of_pytorch() {
+    let norm = |x: &Tensor, gamma: &Tensor, beta: &Tensor| layer_norm(x, 1, Some(gamma), Some(beta), 1e-3, LEAKY);
+    assert_as_pytorch(norm, ramp(&[2, 3], 3, 7), ramp(&[2, 3], 2, 5), [
+        &[0.27669679, -0.03482101, 1.87210429, -0.34625854, -0.06908082, -0.27371123, -0.28906323, -0.06293551, -0.20192632, -0.07917082, 0.56831705, -0.51268445],
+        &[1.31039637, -0.84193493, 1.32693191, -0.28675119, -0.85621674, -0.65242542, -0.37023059, -0.09333308, 0.07523422, 0.06268021, 0.11172250, 0.21392675],
+        &[1.68175807, -0.16984721, 0.81345395, 0.06179472, -0.15807678, -0.33157282],
+        &[-1.24363636, -0.17818182, 1.42909091, -0.28727273, 0.44727273, -0.39636364],
+    ]);
+    assert_as_pytorch(norm, ramp(&[2], 4, 9), ramp(&[2], 2, 5), [
+        &[0.27669679, -0.21655742, -0.48845420, -0.06287386, -0.02662095, -0.03956842, -0.28906323, -0.56096000, 1.00175487, -0.03007361, -0.04302108, -0.05596854],
+        &[1.44388065, -0.43575390, -0.38673397, 0.59411114, -0.88050016, -0.33500377, -0.14331542, 0.12838358, -0.22535238, 0.37792729, 0.06369462, -0.20133769],
+        &[0.83617087, -0.47069923],
+        &[-0.64727273, -0.42545455],
+    ]);
 }
 
 #[test]

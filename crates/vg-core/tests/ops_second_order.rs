@@ -74,8 +74,10 @@ fn norms() {
         check(instance, &[x.clone(), gamma.clone()]);
         let layer = |t: &[Tensor]| layer_norm(&t[0], 1, Some(&t[1]), None, 1e-2, f);
         check(layer, &[x.clone(), gamma.clone()]);
-        let conditional = |t: &[Tensor]| Ok(conditional_batch_norm_train(&t[0], &t[1], &t[1], 1e-2, f)?.0);
-        check(conditional, &[x.clone(), rows.clone()]);
+        let layer = |t: &[Tensor]| layer_norm(&t[0], 2, Some(&t[1]), Some(&t[2]), 1e-2, f);
+        check(layer, &[x.clone(), random("wide", &[4]), random("shift", &[4])]);
+        let conditional = |t: &[Tensor]| Ok(conditional_batch_norm_train(&t[0], &t[1], &t[2], 1e-2, f)?.0);
+        check(conditional, &[x.clone(), rows.clone(), random("shifts", &[2, 3])]);
     }
     check(|t| pixel_norm(&t[0], 1e-2), &[x]);
 }

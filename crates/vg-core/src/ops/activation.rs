@@ -1,11 +1,11 @@
 //! Pointwise nonlinearities whose gradients are computed from their results, so that their inputs need not be kept.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, WithDType};
+use candle_core::Tensor;
 
-use super::real::{Real, by_dtype, slice};
+use super::op::{Gradients, Op, Operand, Output, binary, unary};
+use super::real::Real;
 use super::threads::{map, map2};
 use crate::Result;
-use crate::grad::{apply1, apply2};
 
 /// A pointwise nonlinearity, alone or fused into the operation before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,7 +31,7 @@ impl Activation {
     pub fn apply(self, x: &Tensor) -> Result<Tensor> {
         match self {
             Self::Identity => Ok(x.clone()),
-            _ => Ok(apply1(&x.contiguous()?, Pointwise(self))?),
+            _ => Ok(unary(x, Pointwise(self))?),
         }
     }
 
@@ -50,10 +50,8 @@ impl Activation {
         match self {
             Self::Identity => Ok(grad.clone()),
             // Constant slopes: the result only chooses between them, so the second derivative does not reach it.
-            Self::Relu | Self::LeakyRelu(_) => {
-                apply2(&y.detach().contiguous()?, &grad.contiguous()?, PointwiseGrad(self))
-            }
-            _ => apply2(&y.contiguous()?, &grad.contiguous()?, PointwiseGrad(self)),
+            Self::Relu | Self::LeakyRelu(_) => binary(&y.detach(), grad, PointwiseGrad(self)),
+            _ => binary(y, grad, PointwiseGrad(self)),
         }
     }
 
@@ -92,68 +90,50 @@ pub(super) fn leaky<T: Real>(x: T, slope: T) -> T {
 
 struct Pointwise(Activation);
 
-impl CustomOp1 for Pointwise {
-    fn name(&self) -> &'static str {
-        "activation"
+impl Op<1> for Pointwise {
+    const NAME: &'static str = "activation";
+
+    fn run<T: Real>(&self, [Operand { data: x, shape }]: [Operand<'_, T>; 1]) -> Output<T> {
+        let y = match self.0 {
+            Activation::Identity => x.to_vec(),
+            Activation::Relu => map(x, |v| leaky(v, T::nil())),
+            Activation::LeakyRelu(slope) => {
+                let slope = T::of(slope);
+                map(x, move |v| leaky(v, slope))
+            }
+            Activation::Tanh => map(x, Real::tanh),
+            Activation::Sigmoid => map(x, Real::sigmoid),
+        };
+        Ok((y, shape.clone()))
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "activation", T => {
-            let x = slice::<T>(s, l)?;
-            let y = match self.0 {
-                Activation::Identity => x.to_vec(),
-                Activation::Relu => map(x, |v| leaky(v, T::nil())),
-                Activation::LeakyRelu(slope) => { let slope = T::of(slope); map(x, move |v| leaky(v, slope)) }
-                Activation::Tanh => map(x, Real::tanh),
-                Activation::Sigmoid => map(x, Real::sigmoid),
-            };
-            Ok((T::to_cpu_storage_owned(y), l.shape().clone()))
-        })
-    }
-
-    fn bwd(&self, _x: &Tensor, y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        self.0.gradient(y, grad).map(Some)
+    fn gradients(&self, [_x]: [&Tensor; 1], y: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(self.0.gradient(y, grad)?)])
     }
 }
 
 /// `(y, g) -> g * f'(x)`, with the derivative written in terms of `y = f(x)`.
-struct PointwiseGrad(Activation);
+pub(super) struct PointwiseGrad(pub(super) Activation);
 
-impl CustomOp2 for PointwiseGrad {
-    fn name(&self) -> &'static str {
-        "activation gradient"
+impl Op<2> for PointwiseGrad {
+    const NAME: &'static str = "activation gradient";
+
+    fn run<T: Real>(&self, [y, g]: [Operand<'_, T>; 2]) -> Output<T> {
+        let (shape, y, g) = (y.shape, y.data, g.data);
+        let one = T::of(1.0);
+        let out = match self.0 {
+            Activation::Identity => g.to_vec(),
+            Activation::Tanh => map2(y, g, move |y, g| g * (one - y * y)),
+            Activation::Sigmoid => map2(y, g, move |y, g| g * (y * (one - y))),
+            piecewise => {
+                let low = piecewise.slope::<T>(false);
+                map2(y, g, move |y, g| if y > T::nil() { g } else { g * low })
+            }
+        };
+        Ok((out, shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "activation gradient", T => {
-            let (y, g) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?);
-            let one = T::of(1.0);
-            let out = match self.0 {
-                Activation::Identity => g.to_vec(),
-                Activation::Tanh => map2(y, g, move |y, g| g * (one - y * y)),
-                Activation::Sigmoid => map2(y, g, move |y, g| g * (y * (one - y))),
-                piecewise => {
-                    let low = piecewise.slope::<T>(false);
-                    map2(y, g, move |y, g| if y > T::nil() { g } else { g * low })
-                }
-            };
-            Ok((T::to_cpu_storage_owned(out), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        y: &Tensor,
-        g: &Tensor,
-        _res: &Tensor,
-        grad: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [y, g]: [&Tensor; 2], _res: &Tensor, grad: &Tensor) -> Gradients<2> {
         let d_g = if g.track_op() { Some(self.0.gradient(y, grad)?) } else { None };
         let d_y = match self.0 {
             _ if !y.track_op() => None,
@@ -161,6 +141,6 @@ impl CustomOp2 for PointwiseGrad {
             Activation::Sigmoid => Some(((y.affine(-2.0, 1.0)? * g)? * grad)?),
             _ => Some(y.zeros_like()?),
         };
-        Ok((d_y, d_g))
+        Ok([d_y, d_g])
     }
 }

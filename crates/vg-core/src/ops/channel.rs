@@ -1,11 +1,11 @@
 //! Scale, shift and sums per channel of `[B, C, ...]` tensors; each derivative is written with the others.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Shape, Tensor, WithDType};
+use candle_core::{Shape, Tensor};
 
 use super::Activation;
-use super::real::{Real, by_dtype, slice};
+use super::op::{Gradients, Op, Operand, Output, binary, ternary, unary, wanted};
+use super::real::Real;
 use super::reduce::{View, per_channel, reduce};
-use crate::grad::{apply1, apply2, apply3};
 use crate::{Error, Result};
 
 /// `x * scale + shift` per channel.
@@ -87,23 +87,23 @@ impl View {
     ) -> Result<Tensor> {
         let (fused, rest) = activation.split();
         let op = Affine { view: self, activation: fused };
-        rest.apply(&apply3(&x.contiguous()?, &scale.contiguous()?, &shift.contiguous()?, op)?)
+        rest.apply(&ternary(x, scale, shift, op)?)
     }
 
     pub(super) fn scale(self, x: &Tensor, scale: &Tensor) -> Result<Tensor> {
-        Ok(apply2(&x.contiguous()?, &scale.contiguous()?, Scale(self))?)
+        Ok(binary(x, scale, Scale(self))?)
     }
 
     pub(super) fn shift(self, x: &Tensor, shift: &Tensor) -> Result<Tensor> {
-        Ok(apply2(&x.contiguous()?, &shift.contiguous()?, Shift(self))?)
+        Ok(binary(x, shift, Shift(self))?)
     }
 
     pub(super) fn sum(self, x: &Tensor) -> Result<Tensor> {
-        Ok(apply1(&x.contiguous()?, Sum(self))?)
+        Ok(unary(x, Sum(self))?)
     }
 
     pub(super) fn dot(self, x: &Tensor, y: &Tensor) -> Result<Tensor> {
-        Ok(apply2(&x.contiguous()?, &y.contiguous()?, Dot(self))?)
+        Ok(binary(x, y, Dot(self))?)
     }
 }
 
@@ -113,164 +113,103 @@ struct Affine {
     activation: Activation,
 }
 
-impl CustomOp3 for Affine {
-    fn name(&self) -> &'static str {
-        "channel_affine"
-    }
+impl Op<3> for Affine {
+    const NAME: &'static str = "channel_affine";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "channel_affine", T => {
-            let lines: Vec<_> = slice::<T>(s2, l2)?.iter().copied().zip(slice::<T>(s3, l3)?.iter().copied()).collect();
-            let low = self.activation.slope::<T>(false);
-            let y = per_channel(self.view, slice::<T>(s1, l1)?, &lines, #[inline(always)] move |(scale, shift), x| {
+    fn run<T: Real>(&self, [x, scale, shift]: [Operand<'_, T>; 3]) -> Output<T> {
+        let lines: Vec<_> = scale.data.iter().copied().zip(shift.data.iter().copied()).collect();
+        let low = self.activation.slope::<T>(false);
+        let y = per_channel(
+            self.view,
+            x.data,
+            &lines,
+            #[inline(always)]
+            move |(scale, shift), x| {
                 let y = x * scale + shift;
                 if y > T::nil() { y } else { y * low }
-            });
-            Ok((T::to_cpu_storage_owned(y), l1.shape().clone()))
-        })
+            },
+        );
+        Ok((y, x.shape.clone()))
     }
 
-    fn bwd(
-        &self,
-        x: &Tensor,
-        scale: &Tensor,
-        shift: &Tensor,
-        y: &Tensor,
-        grad: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [x, scale, shift]: [&Tensor; 3], y: &Tensor, grad: &Tensor) -> Gradients<3> {
         let grad = &self.activation.gradient(y, grad)?;
-        Ok((
+        Ok([
             wanted(x, || self.view.scale(grad, scale))?,
             wanted(scale, || self.view.dot(x, grad))?,
             wanted(shift, || self.view.sum(grad))?,
-        ))
+        ])
     }
 }
 
 struct Scale(View);
 
-impl CustomOp2 for Scale {
-    fn name(&self) -> &'static str {
-        "channel_scale"
+impl Op<2> for Scale {
+    const NAME: &'static str = "channel_scale";
+
+    fn run<T: Real>(&self, [x, scale]: [Operand<'_, T>; 2]) -> Output<T> {
+        let y = per_channel(
+            self.0,
+            x.data,
+            scale.data,
+            #[inline(always)]
+            |scale, x| x * scale,
+        );
+        Ok((y, x.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "channel_scale", T => {
-            let y = per_channel(self.0, slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, #[inline(always)] |scale, x| x * scale);
-            Ok((T::to_cpu_storage_owned(y), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        scale: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((wanted(x, || self.0.scale(grad, scale))?, wanted(scale, || self.0.dot(x, grad))?))
+    fn gradients(&self, [x, scale]: [&Tensor; 2], _y: &Tensor, grad: &Tensor) -> Gradients<2> {
+        Ok([wanted(x, || self.0.scale(grad, scale))?, wanted(scale, || self.0.dot(x, grad))?])
     }
 }
 
 struct Shift(View);
 
-impl CustomOp2 for Shift {
-    fn name(&self) -> &'static str {
-        "channel_shift"
+impl Op<2> for Shift {
+    const NAME: &'static str = "channel_shift";
+
+    fn run<T: Real>(&self, [x, shift]: [Operand<'_, T>; 2]) -> Output<T> {
+        let y = per_channel(
+            self.0,
+            x.data,
+            shift.data,
+            #[inline(always)]
+            |shift, x| x + shift,
+        );
+        Ok((y, x.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "channel_shift", T => {
-            let y = per_channel(self.0, slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, #[inline(always)] |shift, x| x + shift);
-            Ok((T::to_cpu_storage_owned(y), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        shift: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((wanted(x, || Ok(grad.clone()))?, wanted(shift, || self.0.sum(grad))?))
+    fn gradients(&self, [x, shift]: [&Tensor; 2], _y: &Tensor, grad: &Tensor) -> Gradients<2> {
+        Ok([wanted(x, || Ok(grad.clone()))?, wanted(shift, || self.0.sum(grad))?])
     }
 }
 
 struct Sum(View);
 
-impl CustomOp1 for Sum {
-    fn name(&self) -> &'static str {
-        "channel_sum"
+impl Op<1> for Sum {
+    const NAME: &'static str = "channel_sum";
+
+    fn run<T: Real>(&self, [x]: [Operand<'_, T>; 1]) -> Output<T> {
+        let x = x.data;
+        Ok((reduce(self.0, x, x, |a, _| a), Shape::from(self.0.channels)))
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "channel_sum", T => {
-            let x = slice::<T>(s, l)?;
-            Ok((T::to_cpu_storage_owned(reduce(self.0, x, x, |a, _| a)), Shape::from(self.0.channels)))
-        })
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        Ok(Some(self.0.shift(&x.zeros_like()?, grad)?))
+    fn gradients(&self, [x]: [&Tensor; 1], _y: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(self.0.shift(&x.zeros_like()?, grad)?)])
     }
 }
 
 struct Dot(View);
 
-impl CustomOp2 for Dot {
-    fn name(&self) -> &'static str {
-        "channel_dot"
+impl Op<2> for Dot {
+    const NAME: &'static str = "channel_dot";
+
+    fn run<T: Real>(&self, [x, y]: [Operand<'_, T>; 2]) -> Output<T> {
+        let sums = reduce::<T>(self.0, x.data, y.data, |a, b| a * b);
+        Ok((sums, Shape::from(self.0.channels)))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "channel_dot", T => {
-            let sums = reduce::<T>(self.0, slice(s1, l1)?, slice(s2, l2)?, |a, b| a * b);
-            Ok((T::to_cpu_storage_owned(sums), Shape::from(self.0.channels)))
-        })
+    fn gradients(&self, [x, y]: [&Tensor; 2], _sums: &Tensor, grad: &Tensor) -> Gradients<2> {
+        Ok([wanted(x, || self.0.scale(y, grad))?, wanted(y, || self.0.scale(x, grad))?])
     }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        y: &Tensor,
-        _sums: &Tensor,
-        grad: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        Ok((wanted(x, || self.0.scale(y, grad))?, wanted(y, || self.0.scale(x, grad))?))
-    }
-}
-
-/// A gradient for arguments that are part of the graph; constants get none.
-pub(super) fn wanted(
-    arg: &Tensor,
-    gradient: impl FnOnce() -> Result<Tensor>,
-) -> candle_core::Result<Option<Tensor>> {
-    if arg.track_op() { Ok(Some(gradient()?)) } else { Ok(None) }
 }

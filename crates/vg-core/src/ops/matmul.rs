@@ -1,10 +1,10 @@
 //! Matrix products on the CPU whose bits do not depend on the number of threads.
 
-use candle_core::{CpuStorage, CustomOp2, Layout, Shape, Tensor, WithDType};
+use candle_core::{Shape, Tensor};
 
-use super::real::{Real, by_dtype, slice};
+use super::op::{Gradients, Op, Operand, Output, binary};
+use super::real::Real;
 use super::threads::{Shared, filled, for_each};
-use crate::grad::apply2;
 
 /// A row-major matrix in memory, read as it is or transposed.
 #[derive(Clone, Copy)]
@@ -95,7 +95,7 @@ pub(crate) struct Product {
 impl Product {
     /// Applies the product; the axes before the last two and the inner sizes must agree.
     pub(crate) fn of(self, a: &Tensor, b: &Tensor) -> candle_core::Result<Tensor> {
-        apply2(&a.contiguous()?, &b.contiguous()?, self)
+        binary(a, b, self)
     }
 }
 
@@ -110,44 +110,27 @@ impl Product {
 }
 
 /// The matrices in the last two axes of a tensor.
-fn matrices<'a, T>(data: &'a [T], dims: &[usize], transpose: bool) -> Vec<Matrix<'a, T>> {
-    let (outer, inner) = dims.split_at(dims.len() - 2);
+fn matrices<'a, T: Real>(x: Operand<'a, T>, transpose: bool) -> Vec<Matrix<'a, T>> {
+    let (outer, inner) = x.dims().split_at(x.dims().len() - 2);
     let (rows, columns) = (inner[0], inner[1]);
     let size = rows * columns;
     let read = |m: Matrix<'a, T>| if transpose { m.t() } else { m };
     (0..outer.iter().product())
-        .map(|i| read(Matrix::new(&data[i * size..(i + 1) * size], rows, columns)))
+        .map(|i| read(Matrix::new(&x.data[i * size..(i + 1) * size], rows, columns)))
         .collect()
 }
 
-impl CustomOp2 for Product {
-    fn name(&self) -> &'static str {
-        "matrix product"
+impl Op<2> for Product {
+    const NAME: &'static str = "matrix product";
+
+    fn run<T: Real>(&self, [a, b]: [Operand<'_, T>; 2]) -> Output<T> {
+        let shape = Shape::from(self.shape(a.dims(), b.dims()));
+        let (a, b) = (matrices(a, self.transpose_a), matrices(b, self.transpose_b));
+        let pairs: Vec<_> = a.into_iter().zip(b).collect();
+        Ok((matmul(&pairs, self.factor), shape))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "matrix product", T => {
-            let a = matrices(slice::<T>(s1, l1)?, l1.dims(), self.transpose_a);
-            let b = matrices(slice::<T>(s2, l2)?, l2.dims(), self.transpose_b);
-            let pairs: Vec<_> = a.into_iter().zip(b).collect();
-            let product = matmul(&pairs, self.factor);
-            Ok((T::to_cpu_storage_owned(product), Shape::from(self.shape(l1.dims(), l2.dims()))))
-        })
-    }
-
-    fn bwd(
-        &self,
-        a: &Tensor,
-        b: &Tensor,
-        _product: &Tensor,
-        grad: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [a, b]: [&Tensor; 2], _product: &Tensor, grad: &Tensor) -> Gradients<2> {
         let product = |transpose_a, transpose_b, x, y| Self { transpose_a, transpose_b, ..*self }.of(x, y);
         // With C = A B: dA = G B^T and dB = A^T G; a transposed operand gets the transposed of that.
         let d_a = match (a.track_op(), self.transpose_a) {
@@ -160,7 +143,7 @@ impl CustomOp2 for Product {
             (_, false) => Some(product(!self.transpose_a, false, a, grad)?),
             (_, true) => Some(product(true, self.transpose_a, grad, a)?),
         };
-        Ok((d_a, d_b))
+        Ok([d_a, d_b])
     }
 }
 

@@ -18,6 +18,7 @@
 //! order, so a result is the same to the last bit whatever the number of threads.
 
 pub mod activation;
+mod activation_sum;
 pub mod attention;
 mod axes;
 pub mod batch_norm;
@@ -29,6 +30,7 @@ mod kernel;
 pub mod linear;
 mod matmul;
 pub mod norm;
+mod op;
 pub mod pool;
 pub(crate) mod real;
 mod reduce;

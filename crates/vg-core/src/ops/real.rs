@@ -154,9 +154,9 @@ pub(crate) fn with_slice<T: Real, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Re
     }
 }
 
-/// Runs a generic function for the type of a storage: `by_dtype!(storage, T => expression)`.
+/// Runs a generic function for the type of a storage: `by_dtype!(storage, name for messages, T => expression)`.
 macro_rules! by_dtype {
-    ($storage:expr, $what:literal, $t:ident => $body:expr) => {
+    ($storage:expr, $what:expr, $t:ident => $body:expr) => {
         match $storage {
             candle_core::CpuStorage::F32(_) => {
                 type $t = f32;
@@ -166,7 +166,7 @@ macro_rules! by_dtype {
                 type $t = f64;
                 $body
             }
-            _ => Err(candle_core::Error::msg(concat!($what, ": expected f32 or f64 tensors"))),
+            _ => Err(candle_core::Error::msg(format!("{}: expected f32 or f64 tensors", $what))),
         }
     };
 }

@@ -4,7 +4,7 @@ use super::real::Real;
 use super::threads::{CHUNK, Shared, filled, for_each};
 
 /// A contiguous tensor seen as `[batch, channels, inner]`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct View {
     pub batch: usize,
     pub channels: usize,
@@ -79,10 +79,36 @@ pub(super) fn sums<T: Real, K: Copy, const N: usize>(
     vec![total]
 }
 
+/// Sums of `N` quantities over one stretch of the operands, in the order of additions of [`sums`].
+#[inline(always)]
+pub(super) fn segment_sums<T: Real, const N: usize>(
+    x: &[T],
+    y: &[T],
+    term: impl Fn(T, T) -> [T; N] + Copy,
+) -> [f64; N] {
+    let mut total = [0.0; N];
+    if x.len() >= 64 {
+        row_sums(x, y, term, &mut total);
+        return total;
+    }
+    let mut lanes = [[T::nil(); SHORT_LANES]; N];
+    for (x, y) in x.chunks(SHORT_LANES).zip(y.chunks(SHORT_LANES)) {
+        for (l, (x, y)) in x.iter().zip(y).enumerate() {
+            let t = term(*x, *y);
+            for n in 0..N {
+                lanes[n][l] += t[n];
+            }
+        }
+    }
+    lanes.map(|lanes| lanes.iter().map(|v| v.to_f64()).sum())
+}
+
 /// Interleaved sums; together they fill a few vectors.
-const LANES: usize = 32;
+pub(super) const LANES: usize = 32;
+/// Interleaved sums of short stretches.
+const SHORT_LANES: usize = 8;
 /// Additions of a partial sum: so few that rounding stays near that of a single addition.
-const DEPTH: usize = 32;
+pub(super) const DEPTH: usize = 32;
 
 #[inline(always)]
 fn row_sums<T: Real, const N: usize>(

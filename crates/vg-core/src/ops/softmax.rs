@@ -1,90 +1,66 @@
 //! Softmax as an operation of its own: one pass forward and one backward over rows that stay in the cache.
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, WithDType};
+use candle_core::Tensor;
 
-use super::real::{Real, by_dtype, slice};
+use super::op::{Gradients, Op, Operand, Output, binary, unary, wanted};
+use super::real::Real;
 use super::threads::{CHUNK, Shared, filled, for_each};
-use crate::grad::{apply1, apply2};
 
 /// `x -> y` over the last axis, which the tensor must have.
 pub(super) struct Softmax;
 
 impl Softmax {
     pub(super) fn of(x: &Tensor) -> candle_core::Result<Tensor> {
-        apply1(&x.contiguous()?, Self)
+        unary(x, Self)
     }
 }
 
-impl CustomOp1 for Softmax {
-    fn name(&self) -> &'static str {
-        "softmax"
+impl Op<1> for Softmax {
+    const NAME: &'static str = "softmax";
+
+    fn run<T: Real>(&self, [x]: [Operand<'_, T>; 1]) -> Output<T> {
+        let y = by_row(
+            x,
+            #[inline(always)]
+            |at, to| row(&x.data[at], to),
+        );
+        Ok((y, x.shape.clone()))
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "softmax", T => {
-            let x = slice::<T>(s, l)?;
-            let y = by_row(x.len(), width(l), #[inline(always)] |at, to| row(&x[at], to));
-            Ok((T::to_cpu_storage_owned(y), l.shape().clone()))
-        })
-    }
-
-    fn bwd(&self, _x: &Tensor, y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        Ok(Some(apply2(y, &grad.contiguous()?, SoftmaxGrad)?))
+    fn gradients(&self, [_x]: [&Tensor; 1], y: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(binary(y, grad, SoftmaxGrad)?)])
     }
 }
 
 /// `y, g -> y (g - <y, g>)`, row by row.
 struct SoftmaxGrad;
 
-impl CustomOp2 for SoftmaxGrad {
-    fn name(&self) -> &'static str {
-        "softmax gradient"
+impl Op<2> for SoftmaxGrad {
+    const NAME: &'static str = "softmax gradient";
+
+    fn run<T: Real>(&self, [y, g]: [Operand<'_, T>; 2]) -> Output<T> {
+        let dx = by_row(
+            y,
+            #[inline(always)]
+            |at, to| grad_row(&y.data[at.clone()], &g.data[at], to),
+        );
+        Ok((dx, y.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "softmax", T => {
-            let (y, g) = (slice::<T>(s1, l1)?, slice::<T>(s2, l2)?);
-            let dx = by_row(y.len(), width(l1), #[inline(always)] |at, to| grad_row(&y[at.clone()], &g[at], to));
-            Ok((T::to_cpu_storage_owned(dx), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        y: &Tensor,
-        g: &Tensor,
-        _dx: &Tensor,
-        v: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [y, g]: [&Tensor; 2], _dx: &Tensor, v: &Tensor) -> Gradients<2> {
         let last = y.rank() - 1;
         // Of <v, y (g - <y, g>)>: v (g - <y, g>) - g <v, y>.
-        let d_y = if y.track_op() {
+        let d_y = wanted(y, || {
             let centred = g.broadcast_sub(&(y * g)?.sum_keepdim(last)?)?;
-            Some(((v * centred)? - g.broadcast_mul(&(v * y)?.sum_keepdim(last)?)?)?)
-        } else {
-            None
-        };
-        let d_g = if g.track_op() { Some(apply2(y, &v.contiguous()?, Self)?) } else { None };
-        Ok((d_y, d_g))
+            Ok(((v * centred)? - g.broadcast_mul(&(v * y)?.sum_keepdim(last)?)?)?)
+        })?;
+        Ok([d_y, wanted(g, || Ok(binary(y, v, Self)?))?])
     }
 }
 
-fn width(layout: &Layout) -> usize {
-    layout.dims().last().copied().unwrap_or(1)
-}
-
-/// A result of `elements` in rows of `width`; `f` gets where each row lies and must fill it.
-fn by_row<T: Real>(
-    elements: usize,
-    width: usize,
-    f: impl Fn(std::ops::Range<usize>, &mut [T]) + Sync + Send,
-) -> Vec<T> {
+/// A result of the size of `x`; `f` gets where each row lies and must fill it.
+fn by_row<T: Real>(x: Operand<'_, T>, f: impl Fn(std::ops::Range<usize>, &mut [T]) + Sync + Send) -> Vec<T> {
+    let (elements, width) = (x.data.len(), x.dims().last().copied().unwrap_or(1));
     if elements == 0 {
         return Vec::new();
     }

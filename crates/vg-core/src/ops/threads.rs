@@ -34,11 +34,6 @@ unsafe impl<T: Send> Send for Shared<T> {}
 unsafe impl<T: Send> Sync for Shared<T> {}
 
 impl<T> Shared<T> {
-    /// Pointer to the first element.
-    pub(crate) fn ptr(self) -> *mut T {
-        self.first
-    }
-
     /// Pointer to `n` elements from `start` on.
     ///
     /// # Panics

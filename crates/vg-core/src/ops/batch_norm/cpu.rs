@@ -1,5 +1,5 @@
-//! Batch norm in training mode on the CPU: each channel (or a few short ones) goes through both passes at once, so that
-//! the second finds the data in the cache.
+//! Normalisation by the statistics of the batch on the CPU: each channel (or a few short ones) goes through both passes at once, so
+//! that the second finds the data in the cache.
 
 use std::ops::Range;
 
@@ -7,24 +7,78 @@ use super::super::Activation;
 use super::super::real::Real;
 use super::super::reduce::{View, sums};
 use super::super::threads::{Shared, filled};
-use super::BatchStats;
+use super::groups::{Groups, Scope};
+use super::{BatchStats, elements};
 
-/// Learned scale and shift.
+/// Scales and shifts.
 #[derive(Clone, Copy)]
 pub(super) struct Affine<'a, T> {
     pub gamma: &'a [T],
     pub beta: &'a [T],
 }
 
+/// What a normalisation needs beside its input.
+#[derive(Clone, Copy)]
+pub(super) struct Setting<'a, T> {
+    pub groups: Groups,
+    pub affine: Affine<'a, T>,
+    pub eps: f64,
+    /// Piecewise linear.
+    pub activation: Activation,
+}
+
+impl<T: Real> Setting<'_, T> {
+    /// Holds the operands against each other: all loops rely on it.
+    ///
+    /// # Panics
+    /// When a tensor of `elements` does not have the groups, or the numbers of scales and shifts are not theirs.
+    pub(super) fn check(&self, elements: usize) {
+        let (stats, affine) = (self.groups.stats, self.groups.affine());
+        assert_eq!((elements, elements), (stats.elements(), affine.elements()), "a tensor of other groups");
+        let constants = (self.affine.gamma.len(), self.affine.beta.len());
+        assert_eq!(constants, (affine.channels, affine.channels), "scales or shifts of other groups");
+    }
+
+    /// The line of the scale and shift at a place.
+    #[inline(always)]
+    pub(super) fn line(&self, place: usize, norm: Norm) -> Line<T> {
+        let scale = self.affine.gamma[place].to_f64() * norm.rstd;
+        let shift = self.affine.beta[place].to_f64() - norm.mean * scale;
+        Line { scale: T::of(scale), shift: T::of(shift), low: self.activation.slope(false) }
+    }
+
+    pub(super) fn norm(&self, mean: f64, var: f64) -> Norm {
+        Norm { mean, rstd: 1.0 / (var + self.eps).sqrt() }
+    }
+}
+
+/// Mean and reciprocal standard deviation of a channel.
+#[derive(Clone, Copy)]
+pub(super) struct Norm {
+    pub mean: f64,
+    pub rstd: f64,
+}
+
+/// Scale, shift and the slope for negative results of one segment.
+#[derive(Clone, Copy)]
+pub(super) struct Line<T> {
+    scale: T,
+    shift: T,
+    low: T,
+}
+
+impl<T: Real> Line<T> {
+    /// The slope of the activation; the expression is that of the forward pass, so that the sign is the same.
+    #[inline(always)]
+    pub(super) fn slope(self, x: T) -> T {
+        if x * self.scale + self.shift > T::nil() { T::of(1.0) } else { self.low }
+    }
+}
+
 /// The result and the statistics used.
-pub(super) fn forward<T: Real>(
-    view: View,
-    x: &[T],
-    affine: Affine<'_, T>,
-    eps: f64,
-    activation: Activation,
-) -> (Vec<T>, BatchStats) {
-    let low = activation.slope(false);
+pub(super) fn forward<T: Real>(setting: &Setting<'_, T>, x: &[T]) -> (Vec<T>, BatchStats) {
+    setting.check(x.len());
+    let view = setting.groups.stats;
     let mut y = Vec::new();
     // SAFETY: the blocks partition the channels, whose numbers are below `view.channels`, half of the statistics. Each task fills all
     // elements of its channels and both of their statistics; `found` and `lines` have an entry for every channel of the block.
@@ -38,17 +92,14 @@ pub(super) fn forward<T: Real>(
                         || block_moments(view, &block, x),
                     );
                     for ((mean, var), c) in found.iter().zip(block.clone()) {
-                        moments.ptr().add(c).write(*mean);
-                        moments.ptr().add(view.channels + c).write(*var);
+                        moments.at(c, 1).write(*mean);
+                        moments.at(view.channels + c, 1).write(*var);
                     }
-                    let lines: Vec<Line<T>> = found
-                        .iter()
-                        .zip(block.clone())
-                        .map(|((mean, var), c)| Line::new(affine, c, *mean, 1.0 / (var + eps).sqrt(), low))
-                        .collect();
+                    let norms: Vec<Norm> =
+                        found.iter().map(|(mean, var)| setting.norm(*mean, *var)).collect();
                     simd.run(
                         #[inline(always)]
-                        || write_results(view, &block, x, &lines, y),
+                        || write_results(setting, &block, x, &norms, y),
                     );
                 });
             });
@@ -58,154 +109,38 @@ pub(super) fn forward<T: Real>(
     (y, BatchStats { mean: mean.to_vec(), var: var.to_vec(), population: view.population() })
 }
 
-/// Scale, shift and the slope for negative results of one channel.
-#[derive(Clone, Copy)]
-struct Line<T> {
-    scale: T,
-    shift: T,
-    low: T,
-}
-
-impl<T: Real> Line<T> {
-    fn new(affine: Affine<'_, T>, c: usize, mean: f64, rstd: f64, low: T) -> Self {
-        let scale = affine.gamma[c].to_f64() * rstd;
-        Self { scale: T::of(scale), shift: T::of(affine.beta[c].to_f64() - mean * scale), low }
-    }
-
-    #[inline(always)]
-    fn slope(self, x: T) -> T {
-        if x * self.scale + self.shift > T::nil() { T::of(1.0) } else { self.low }
-    }
-}
-
 /// Normalises, scales and shifts a block, and applies the activation.
 ///
 /// # Safety
 /// The block of `y`, a tensor of the view's shape, belongs to this task alone.
 #[inline(always)]
-unsafe fn write_results<T: Real>(view: View, block: &Range<usize>, x: &[T], lines: &[Line<T>], y: Shared<T>) {
-    for image in 0..view.batch {
-        let at = view.stretch(image, block);
-        // SAFETY: this image of the block belongs to this task alone, as promised.
+unsafe fn write_results<T: Real>(
+    setting: &Setting<'_, T>,
+    block: &Range<usize>,
+    x: &[T],
+    norms: &[Norm],
+    y: Shared<T>,
+) {
+    let (groups, segment) = (setting.groups, setting.groups.segment());
+    let mut lines: Vec<Line<T>> = Vec::new();
+    for image in 0..groups.stats.batch {
+        let at = groups.stats.stretch(image, block);
+        // SAFETY: the stretch belongs to this task alone, as promised.
         let to = unsafe { y.slice(at.clone()) };
-        let rows = to.chunks_exact_mut(view.inner).zip(x[at].chunks_exact(view.inner));
-        for ((to, x), line) in rows.zip(lines) {
+        if groups.by_element() {
+            elements::write_results(setting, &x[at], norms, to);
+            continue;
+        }
+        if image == 0 || groups.scope != Scope::Channel {
+            lines.clear();
+            lines.extend(groups.segments(image, block).map(|(c, place)| setting.line(place, norms[c])));
+        }
+        let pieces = to.chunks_exact_mut(segment).zip(x[at].chunks_exact(segment));
+        for ((to, x), line) in pieces.zip(&lines) {
             let Line { scale, shift, low } = *line;
             for (t, v) in to.iter_mut().zip(x) {
                 let y = *v * scale + shift;
                 *t = if y > T::nil() { y } else { y * low };
-            }
-        }
-    }
-}
-
-/// Sums of the gradient behind the activation, per channel.
-#[derive(Clone, Debug, Default)]
-pub(super) struct GradSums {
-    /// Of the gradient: the gradient of beta.
-    pub plain: Vec<f64>,
-    /// Of the gradient times the normalised input: the gradient of gamma.
-    pub normalised: Vec<f64>,
-}
-
-/// What the backward passes know about the forward pass.
-#[derive(Clone, Copy)]
-pub(super) struct Saved<'a, T> {
-    pub stats: &'a BatchStats,
-    pub affine: Affine<'a, T>,
-    pub eps: f64,
-    pub activation: Activation,
-}
-
-/// The input's gradient (empty unless wanted) and the sums.
-pub(super) fn backward<T: Real>(
-    view: View,
-    x: &[T],
-    grad: &[T],
-    saved: Saved<'_, T>,
-    input_wanted: bool,
-) -> (Vec<T>, GradSums) {
-    let n = view.population() as f64;
-    let mut totals = Vec::new();
-    let elements = if input_wanted { view.elements() } else { 0 };
-    // SAFETY: the blocks partition the channels, whose numbers are below `view.channels`, half of the sums. Each task fills all
-    // elements of its channels, if they are wanted, and both of their sums; `plans` and `found` have an entry for every channel.
-    let dx = unsafe {
-        filled(elements, |dx| {
-            totals = filled::<f64>(2 * view.channels, |totals| {
-                view.for_each_block(|block| {
-                    let simd = T::simd();
-                    let mut plans: Vec<_> = block.clone().map(|c| ChannelGrad::new(c, saved)).collect();
-                    let found = simd.run(
-                        #[inline(always)]
-                        || block_sums(view, &block, x, grad, &plans),
-                    );
-                    for ((plan, [plain, centred]), c) in plans.iter_mut().zip(found).zip(block.clone()) {
-                        let normalised = centred * plan.rstd;
-                        totals.ptr().add(c).write(plain);
-                        totals.ptr().add(view.channels + c).write(normalised);
-                        plan.set_means(plain / n, normalised / n);
-                    }
-                    if input_wanted {
-                        simd.run(
-                            #[inline(always)]
-                            || write_gradient(view, &block, x, grad, &plans, dx),
-                        );
-                    }
-                });
-            });
-        })
-    };
-    let (plain, normalised) = totals.split_at(view.channels);
-    (dx, GradSums { plain: plain.to_vec(), normalised: normalised.to_vec() })
-}
-
-/// Sums of g and of g (x - mean) over each channel of a block, g being the gradient behind the activation.
-#[inline(always)]
-fn block_sums<T: Real>(
-    view: View,
-    block: &Range<usize>,
-    x: &[T],
-    grad: &[T],
-    plans: &[ChannelGrad<T>],
-) -> Vec<[f64; 2]> {
-    let known: Vec<(Line<T>, T)> = plans.iter().map(|p| (p.line, p.mean)).collect();
-    sums(
-        view,
-        block,
-        x,
-        grad,
-        &known,
-        #[inline(always)]
-        |(line, mean), x, g| {
-            let g = g * line.slope(x);
-            [g, g * (x - mean)]
-        },
-    )
-}
-
-/// Writes the gradient of a block of the input.
-///
-/// # Safety
-/// The block of `dx`, a tensor of the view's shape, belongs to this task alone.
-#[inline(always)]
-unsafe fn write_gradient<T: Real>(
-    view: View,
-    block: &Range<usize>,
-    x: &[T],
-    grad: &[T],
-    plans: &[ChannelGrad<T>],
-    dx: Shared<T>,
-) {
-    for image in 0..view.batch {
-        let at = view.stretch(image, block);
-        // SAFETY: this image of the block belongs to this task alone, as promised.
-        let to = unsafe { dx.slice(at.clone()) };
-        let operands = x[at.clone()].chunks_exact(view.inner).zip(grad[at].chunks_exact(view.inner));
-        for ((to, (x, g)), plan) in to.chunks_exact_mut(view.inner).zip(operands).zip(plans) {
-            let ChannelGrad { line, mean, coefficients: [a, b, c], .. } = *plan;
-            for ((t, x), g) in to.iter_mut().zip(x).zip(g) {
-                *t = a * (*g * line.slope(*x)) + (b * (*x - mean) + c);
             }
         }
     }
@@ -237,33 +172,4 @@ fn block_moments<T: Real>(view: View, block: &Range<usize>, x: &[T]) -> Vec<(f64
             (origin.to_f64() + mean, (squares / n - mean * mean).max(0.0))
         })
         .collect()
-}
-
-/// The backward pass of one channel: `dx = a g + b (x - mean) + c`, with g behind the activation.
-#[derive(Clone, Copy)]
-struct ChannelGrad<T> {
-    line: Line<T>,
-    mean: T,
-    rstd: f64,
-    a: f64,
-    coefficients: [T; 3],
-}
-
-impl<T: Real> ChannelGrad<T> {
-    fn new(c: usize, saved: Saved<'_, T>) -> Self {
-        let (mean, rstd) = (saved.stats.mean[c], 1.0 / (saved.stats.var[c] + saved.eps).sqrt());
-        Self {
-            // The same expression as in the forward pass, so that the sign before the activation is the same.
-            line: Line::new(saved.affine, c, mean, rstd, saved.activation.slope(false)),
-            mean: T::of(mean),
-            rstd,
-            a: saved.affine.gamma[c].to_f64() * rstd,
-            coefficients: [T::nil(); 3],
-        }
-    }
-
-    /// Source: the paper's section 3, simplified: `dx = gamma rstd (g - mean(g) - x_hat mean(g x_hat))`.
-    fn set_means(&mut self, plain: f64, normalised: f64) {
-        self.coefficients = [self.a, -self.a * self.rstd * normalised, -self.a * plain].map(T::of);
-    }
 }

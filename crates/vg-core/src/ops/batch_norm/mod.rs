@@ -1,6 +1,9 @@
 //! Batch normalisation per channel of `[B, C, ...]` tensors, with a scale, an optional shift and a fused activation.
 
+mod backward;
 mod cpu;
+mod elements;
+mod groups;
 mod second_order;
 mod train;
 
@@ -8,10 +11,11 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
+pub(super) use self::groups::{Groups, Scope};
 use super::Activation;
 use super::channel::{channel_affine, channels, check};
+use super::op::ternary;
 use super::reduce::View;
-use crate::grad::apply3;
 use crate::{Error, Result};
 
 /// Statistics of one batch, per channel.
@@ -53,12 +57,13 @@ pub fn batch_norm_train(
     activation: Activation,
 ) -> Result<(Tensor, Arc<BatchStats>)> {
     checked(x, gamma, beta)?;
-    normalise(View::of(x.dims()), x, gamma, beta, eps, activation)
+    let groups = Groups { stats: View::of(x.dims()), scope: Scope::Channel };
+    normalise(groups, x, gamma, beta, eps, activation)
 }
 
-/// [`batch_norm_train`] for any view of a tensor; `gamma` and `beta` have one value for each of the view's channels.
+/// [`batch_norm_train`] for any groups of a tensor's elements; `gamma` and `beta` are vectors.
 pub(super) fn normalise(
-    view: View,
+    groups: Groups,
     x: &Tensor,
     gamma: &Tensor,
     beta: Option<&Tensor>,
@@ -73,13 +78,13 @@ pub(super) fn normalise(
         ));
     }
     let beta = match beta {
-        Some(beta) => beta.contiguous()?,
+        Some(beta) => beta.clone(),
         None => gamma.zeros_like()?.detach(),
     };
     let (fused, rest) = activation.split();
-    let op = train::Train::new(view, eps, fused);
+    let op = train::Train::new(groups, eps, fused);
     let stats = op.stats();
-    let y = apply3(&x.contiguous()?, &gamma.contiguous()?, &beta, op)?;
+    let y = ternary(x, gamma, &beta, op)?;
     let stats = stats.get().cloned().ok_or_else(|| {
         Error::Unsupported(
             "normalising by statistics of the batch runs on the CPU only; move the tensors there".to_owned(),

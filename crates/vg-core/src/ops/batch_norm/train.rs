@@ -2,19 +2,20 @@
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{Result, Shape, Tensor};
 
 use super::super::Activation;
-use super::super::real::{Real, by_dtype, slice};
-use super::super::reduce::View;
+use super::super::op::{Gradients, Op, Operand, Output, binary, ternary, unary, wanted};
+use super::super::real::Real;
 use super::BatchStats;
-use super::cpu::{self, Affine, GradSums, Saved};
+use super::backward::{GradSums, backward};
+use super::cpu::{self, Affine, Setting};
+use super::groups::Groups;
 use super::second_order::Graph;
-use crate::grad::{apply1, apply2, apply3};
 
 /// `x, gamma, beta -> y`.
 pub(super) struct Train {
-    view: View,
+    groups: Groups,
     eps: f64,
     /// Piecewise linear.
     activation: Activation,
@@ -22,8 +23,8 @@ pub(super) struct Train {
 }
 
 impl Train {
-    pub(super) fn new(view: View, eps: f64, activation: Activation) -> Self {
-        Self { view, eps, activation, stats: Arc::default() }
+    pub(super) fn new(groups: Groups, eps: f64, activation: Activation) -> Self {
+        Self { groups, eps, activation, stats: Arc::default() }
     }
 
     /// Where the forward pass leaves its statistics.
@@ -32,36 +33,18 @@ impl Train {
     }
 }
 
-impl CustomOp3 for Train {
-    fn name(&self) -> &'static str {
-        "batch_norm"
+impl Op<3> for Train {
+    const NAME: &'static str = "batch_norm";
+
+    fn run<T: Real>(&self, [x, gamma, beta]: [Operand<'_, T>; 3]) -> Output<T> {
+        let affine = Affine { gamma: gamma.data, beta: beta.data };
+        let Self { groups, eps, activation, .. } = *self;
+        let (y, stats) = cpu::forward(&Setting { groups, affine, eps, activation }, x.data);
+        self.stats.get_or_init(|| Arc::new(stats));
+        Ok((y, x.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => {
-            let affine = Affine::<T> { gamma: slice(s2, l2)?, beta: slice(s3, l3)? };
-            let (y, stats) = cpu::forward(self.view, slice(s1, l1)?, affine, self.eps, self.activation);
-            self.stats.get_or_init(|| Arc::new(stats));
-            Ok((T::to_cpu_storage_owned(y), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        beta: &Tensor,
-        _y: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [x, gamma, beta]: [&Tensor; 3], _y: &Tensor, grad: &Tensor) -> Gradients<3> {
         let stats = self
             .stats
             .get()
@@ -69,7 +52,7 @@ impl CustomOp3 for Train {
             .ok_or_else(|| candle_core::Error::msg("batch_norm ran backward first"))?;
         let grad = grad.contiguous()?;
         let past = Past {
-            view: self.view,
+            groups: self.groups,
             stats,
             eps: self.eps,
             activation: self.activation,
@@ -78,22 +61,20 @@ impl CustomOp3 for Train {
             beta: beta.detach(),
             sums: Arc::default(),
         };
-        let d_x = if x.track_op() {
-            Some(apply3(x, gamma, &grad, InputGrad(past.clone()))?)
-        } else {
-            past.compute_sums(&grad)?;
-            None
-        };
-        let d_gamma = if gamma.track_op() { Some(apply2(x, &grad, GammaGrad(past.clone()))?) } else { None };
-        let d_beta = if beta.track_op() { Some(apply1(&grad, BetaGrad(past))?) } else { None };
-        Ok((d_x, d_gamma, d_beta))
+        let d_x = wanted(x, || Ok(ternary(x, gamma, &grad, InputGrad(past.clone()))?))?;
+        if d_x.is_none() {
+            binary(&past.x, &grad.detach(), SumsOnly(past.clone()))?;
+        }
+        let d_gamma = wanted(gamma, || Ok(binary(x, &grad, GammaGrad(past.clone()))?))?;
+        let d_beta = wanted(beta, || Ok(unary(&grad, BetaGrad(past))?))?;
+        Ok([d_x, d_gamma, d_beta])
     }
 }
 
 /// The forward pass as its derivatives see it.
 #[derive(Clone)]
 pub(super) struct Past {
-    pub view: View,
+    pub groups: Groups,
     stats: Arc<BatchStats>,
     pub eps: f64,
     pub activation: Activation,
@@ -106,92 +87,51 @@ pub(super) struct Past {
 }
 
 impl Past {
-    /// The sums without the input gradient.
-    fn compute_sums(&self, grad: &Tensor) -> Result<()> {
-        self.x.apply_op2_no_bwd(grad, &SumsOnly(self.clone())).map(|_| ())
-    }
-
-    fn backward<T: Real>(
-        &self,
-        x: (&CpuStorage, &Layout),
-        grad: (&CpuStorage, &Layout),
-        input_wanted: bool,
-    ) -> Result<Vec<T>> {
+    fn backward<T: Real>(&self, x: &[T], grad: &[T], input_wanted: bool) -> Result<Vec<T>> {
         let (gamma, beta) = (self.gamma.to_vec1::<T>()?, self.beta.to_vec1::<T>()?);
-        let saved = Saved {
-            stats: &self.stats,
+        let setting = Setting {
+            groups: self.groups,
             affine: Affine { gamma: &gamma, beta: &beta },
             eps: self.eps,
             activation: self.activation,
         };
-        let (x, grad) = (slice(x.0, x.1)?, slice(grad.0, grad.1)?);
-        let (dx, sums) = cpu::backward(self.view, x, grad, saved, input_wanted);
+        let (dx, sums) = backward(&setting, &self.stats, x, grad, input_wanted);
         self.sums.get_or_init(|| sums);
         Ok(dx)
     }
 
-    fn vector<T: Real>(&self, pick: impl Fn(&GradSums) -> &Vec<f64>) -> Result<(CpuStorage, Shape)> {
+    /// One of the sums of each scale and shift.
+    fn sums<T: Real>(&self, which: usize) -> Output<T> {
         let sums =
             self.sums.get().ok_or_else(|| candle_core::Error::msg("batch_norm sums are not there yet"))?;
-        let values: Vec<T> = pick(sums).iter().map(|v| T::of(*v)).collect();
+        let values: Vec<T> = sums.iter().map(|sums| T::of(sums[which])).collect();
         let n = values.len();
-        Ok((T::to_cpu_storage_owned(values), Shape::from(n)))
+        Ok((values, Shape::from(n)))
     }
 }
 
 /// Runs the sums alone; its result is not used.
 struct SumsOnly(Past);
 
-impl CustomOp2 for SumsOnly {
-    fn name(&self) -> &'static str {
-        "batch_norm gradient sums"
-    }
+impl Op<2> for SumsOnly {
+    const NAME: &'static str = "batch_norm gradient sums";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => {
-            let nothing = self.0.backward::<T>((s1, l1), (s2, l2), false)?;
-            Ok((T::to_cpu_storage_owned(nothing), Shape::from(0)))
-        })
+    fn run<T: Real>(&self, [x, g]: [Operand<'_, T>; 2]) -> Output<T> {
+        Ok((self.0.backward(x.data, g.data, false)?, Shape::from(0)))
     }
 }
 
 /// `x, gamma, g -> dx`.
 struct InputGrad(Past);
 
-impl CustomOp3 for InputGrad {
-    fn name(&self) -> &'static str {
-        "batch_norm input gradient"
+impl Op<3> for InputGrad {
+    const NAME: &'static str = "batch_norm input gradient";
+
+    fn run<T: Real>(&self, [x, _gamma, g]: [Operand<'_, T>; 3]) -> Output<T> {
+        Ok((self.0.backward(x.data, g.data, true)?, x.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        _s2: &CpuStorage,
-        _l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => {
-            let dx = self.0.backward::<T>((s1, l1), (s3, l3), true)?;
-            Ok((T::to_cpu_storage_owned(dx), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        gamma: &Tensor,
-        g: &Tensor,
-        _dx: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [x, gamma, g]: [&Tensor; 3], _dx: &Tensor, grad: &Tensor) -> Gradients<3> {
         Ok(Graph::new(&self.0, x)?.input_grad(gamma, g, grad)?)
     }
 }
@@ -199,28 +139,14 @@ impl CustomOp3 for InputGrad {
 /// `x, g -> d gamma`, read from the by-product.
 struct GammaGrad(Past);
 
-impl CustomOp2 for GammaGrad {
-    fn name(&self) -> &'static str {
-        "batch_norm gamma gradient"
+impl Op<2> for GammaGrad {
+    const NAME: &'static str = "batch_norm gamma gradient";
+
+    fn run<T: Real>(&self, [_x, _g]: [Operand<'_, T>; 2]) -> Output<T> {
+        self.0.sums(1)
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        _l1: &Layout,
-        _s2: &CpuStorage,
-        _l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "batch_norm", T => self.0.vector::<T>(|s| &s.normalised))
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        g: &Tensor,
-        _d_gamma: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn gradients(&self, [x, g]: [&Tensor; 2], _d_gamma: &Tensor, grad: &Tensor) -> Gradients<2> {
         Ok(Graph::new(&self.0, x)?.gamma_grad(g, grad)?)
     }
 }
@@ -228,16 +154,14 @@ impl CustomOp2 for GammaGrad {
 /// `g -> d beta`, read from the by-product.
 struct BetaGrad(Past);
 
-impl CustomOp1 for BetaGrad {
-    fn name(&self) -> &'static str {
-        "batch_norm beta gradient"
+impl Op<1> for BetaGrad {
+    const NAME: &'static str = "batch_norm beta gradient";
+
+    fn run<T: Real>(&self, [_g]: [Operand<'_, T>; 1]) -> Output<T> {
+        self.0.sums(0)
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, _l: &Layout) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "batch_norm", T => self.0.vector::<T>(|s| &s.plain))
-    }
-
-    fn bwd(&self, _g: &Tensor, _d_beta: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(Graph::new(&self.0, &self.0.x)?.beta_grad(grad)?))
+    fn gradients(&self, [_g]: [&Tensor; 1], _d_beta: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(Graph::new(&self.0, &self.0.x)?.beta_grad(grad)?)])
     }
 }

@@ -4,7 +4,6 @@ use candle_core::{CpuStorage, CustomOp2, CustomOp3, DType, Layout, Result, Shape
 use half::bf16;
 
 use super::super::Activation;
-use super::super::channel::channel_sum;
 use super::super::real::{Real, by_dtype, slice};
 use super::bf16::{Bf16, Element};
 use super::geometry::{Geometry, Precision};
@@ -117,11 +116,19 @@ fn before_activation(activation: Activation, out: &Tensor, grad: &Tensor) -> Res
     activation.gradient(out, grad)?.contiguous()
 }
 
-fn bias_gradient(grad: &Tensor) -> Result<Tensor> {
+/// The same with the gradient of the bias, from one pass over both tensors.
+fn before_activation_and_bias(
+    activation: Activation,
+    out: &Tensor,
+    grad: &Tensor,
+) -> Result<(Tensor, Tensor)> {
     if grad.dtype() == DType::BF16 {
-        return channel_sum(&grad.to_dtype(DType::F32)?)?.to_dtype(DType::BF16);
+        let (out, grad) = (out.to_dtype(DType::F32)?, grad.to_dtype(DType::F32)?);
+        let (grad, sum) = activation.gradient_and_sum(&out, &grad)?;
+        return Ok((grad.to_dtype(DType::BF16)?.contiguous()?, sum.to_dtype(DType::BF16)?));
     }
-    Ok(channel_sum(grad)?)
+    let (grad, sum) = activation.gradient_and_sum(out, grad)?;
+    Ok((grad.contiguous()?, sum))
 }
 
 type Operand<'a> = (&'a CpuStorage, &'a Layout);
@@ -222,9 +229,15 @@ macro_rules! fused {
                 out: &Tensor,
                 grad: &Tensor,
             ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-                let grad = before_activation(self.activation, out, grad)?;
+                let (grad, d_bias) = match bias.track_op() {
+                    true => {
+                        let (grad, sum) = before_activation_and_bias(self.activation, out, grad)?;
+                        (grad, Some(sum))
+                    }
+                    false => (before_activation(self.activation, out, grad)?, None),
+                };
                 let (d_input, d_weight) = self.gradients(input, weight, &grad)?;
-                Ok((d_input, d_weight, wanted(bias, || bias_gradient(&grad))?))
+                Ok((d_input, d_weight, d_bias))
             }
         }
     };

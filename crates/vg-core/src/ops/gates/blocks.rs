@@ -2,8 +2,9 @@
 
 use std::mem::MaybeUninit;
 
-use candle_core::{Layout, Result, Tensor};
+use candle_core::Tensor;
 
+use super::super::op::Gradients;
 use super::super::real::Real;
 use super::super::threads::{Shared, for_each};
 
@@ -19,8 +20,7 @@ pub(super) struct Blocks {
 
 impl Blocks {
     /// The blocks of a state `[B, H, ...]`.
-    pub(super) fn of(state: &Layout) -> Self {
-        let dims = state.dims();
+    pub(super) fn of(dims: &[usize]) -> Self {
         Self { rows: dims[0], width: dims[1..].iter().product() }
     }
 
@@ -101,7 +101,7 @@ impl Piece {
 }
 
 /// Cuts the gradients of several operands out of the flat tensor that holds them one after the other; constants get none.
-pub(super) fn unpack<const N: usize>(flat: &Tensor, operands: [&Tensor; N]) -> Result<[Option<Tensor>; N]> {
+pub(super) fn unpack<const N: usize>(flat: &Tensor, operands: [&Tensor; N]) -> Gradients<N> {
     let mut grads = [const { None }; N];
     let mut start = 0;
     for (grad, operand) in grads.iter_mut().zip(operands) {

@@ -1,18 +1,18 @@
 //! The ConvGRU cell between and behind its convolutions.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{Result, Shape, Tensor};
 
-use super::super::real::{Real, by_dtype, slice, with_slice};
+use super::super::op::{Gradients, Op, Operand, Output, binary, ternary};
+use super::super::real::{Real, with_slice};
 use super::super::threads::filled;
 use super::blocks::{Blocks, unpack};
-use crate::grad::{apply2, apply3};
 
 /// `gates, h -> sigmoid(r) * h`.
 pub(super) struct Reset;
 
 impl Reset {
     pub(super) fn of(gates: &Tensor, h: &Tensor) -> Result<Tensor> {
-        apply2(&gates.contiguous()?, &h.contiguous()?, Self)
+        binary(gates, h, Self)
     }
 }
 
@@ -35,34 +35,16 @@ fn reset<T: Real>(blocks: Blocks, gates: &[T], h: &[T]) -> Vec<T> {
     }
 }
 
-impl CustomOp2 for Reset {
-    fn name(&self) -> &'static str {
-        "conv gru reset"
+impl Op<2> for Reset {
+    const NAME: &'static str = "conv gru reset";
+
+    fn run<T: Real>(&self, [gates, h]: [Operand<'_, T>; 2]) -> Output<T> {
+        let kept = reset::<T>(Blocks::of(h.dims()), gates.data, h.data);
+        Ok((kept, h.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "conv gru reset", T => {
-            let kept = reset::<T>(Blocks::of(l2), slice(s1, l1)?, slice(s2, l2)?);
-            Ok((T::to_cpu_storage_owned(kept), l2.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        gates: &Tensor,
-        h: &Tensor,
-        _kept: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let flat = apply3(gates, h, &grad.contiguous()?, ResetGrad)?;
-        let [d_gates, d_h] = unpack(&flat, [gates, h])?;
-        Ok((d_gates, d_h))
+    fn gradients(&self, [gates, h]: [&Tensor; 2], _kept: &Tensor, grad: &Tensor) -> Gradients<2> {
+        unpack(&ternary(gates, h, grad, ResetGrad)?, [gates, h])
     }
 }
 
@@ -92,25 +74,13 @@ fn reset_backward<T: Real>(blocks: Blocks, gates: &[T], h: &[T], grad: &[T]) -> 
     }
 }
 
-impl CustomOp3 for ResetGrad {
-    fn name(&self) -> &'static str {
-        "conv gru reset gradient"
-    }
+impl Op<3> for ResetGrad {
+    const NAME: &'static str = "conv gru reset gradient";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "conv gru reset gradient", T => {
-            let flat = reset_backward::<T>(Blocks::of(l2), slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-            let n = flat.len();
-            Ok((T::to_cpu_storage_owned(flat), Shape::from(n)))
-        })
+    fn run<T: Real>(&self, [gates, h, grad]: [Operand<'_, T>; 3]) -> Output<T> {
+        let flat = reset_backward::<T>(Blocks::of(h.dims()), gates.data, h.data, grad.data);
+        let n = flat.len();
+        Ok((flat, Shape::from(n)))
     }
 }
 
@@ -119,7 +89,7 @@ pub(super) struct Blend;
 
 impl Blend {
     pub(super) fn of(gates: &Tensor, candidate: &Tensor, h: &Tensor) -> Result<Tensor> {
-        apply3(&gates.contiguous()?, &candidate.contiguous()?, &h.contiguous()?, Self)
+        ternary(gates, candidate, h, Self)
     }
 }
 
@@ -142,37 +112,16 @@ fn blend<T: Real>(blocks: Blocks, gates: &[T], candidate: &[T], h: &[T]) -> Vec<
     }
 }
 
-impl CustomOp3 for Blend {
-    fn name(&self) -> &'static str {
-        "conv gru blend"
+impl Op<3> for Blend {
+    const NAME: &'static str = "conv gru blend";
+
+    fn run<T: Real>(&self, [gates, candidate, h]: [Operand<'_, T>; 3]) -> Output<T> {
+        let next = blend::<T>(Blocks::of(h.dims()), gates.data, candidate.data, h.data);
+        Ok((next, h.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "conv gru blend", T => {
-            let next = blend::<T>(Blocks::of(l3), slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-            Ok((T::to_cpu_storage_owned(next), l3.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        gates: &Tensor,
-        candidate: &Tensor,
-        h: &Tensor,
-        _next: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let flat = apply3(gates, candidate, h, BlendGrad(grad.contiguous()?))?;
-        let [d_gates, d_candidate, d_h] = unpack(&flat, [gates, candidate, h])?;
-        Ok((d_gates, d_candidate, d_h))
+    fn gradients(&self, [gates, candidate, h]: [&Tensor; 3], _next: &Tensor, grad: &Tensor) -> Gradients<3> {
+        unpack(&ternary(gates, candidate, h, BlendGrad(grad.contiguous()?))?, [gates, candidate, h])
     }
 }
 
@@ -212,27 +161,15 @@ fn blend_backward<T: Real>(blocks: Blocks, operands: &Operands<'_, T>) -> Vec<T>
     }
 }
 
-impl CustomOp3 for BlendGrad {
-    fn name(&self) -> &'static str {
-        "conv gru blend gradient"
-    }
+impl Op<3> for BlendGrad {
+    const NAME: &'static str = "conv gru blend gradient";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "conv gru blend gradient", T => {
-            let (gates, candidate, h) = (slice::<T>(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-            let flat = with_slice(&self.0, |grad| {
-                Ok(blend_backward(Blocks::of(l3), &Operands { gates, candidate, h, grad }))
-            })?;
-            let n = flat.len();
-            Ok((T::to_cpu_storage_owned(flat), Shape::from(n)))
-        })
+    fn run<T: Real>(&self, [gates, candidate, h]: [Operand<'_, T>; 3]) -> Output<T> {
+        let flat = with_slice(&self.0, |grad| {
+            let operands = Operands { gates: gates.data, candidate: candidate.data, h: h.data, grad };
+            Ok(blend_backward(Blocks::of(h.dims()), &operands))
+        })?;
+        let n = flat.len();
+        Ok((flat, Shape::from(n)))
     }
 }

@@ -1,18 +1,18 @@
 //! The GRU cell behind its matrix products.
 
-use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{Result, Shape, Tensor};
 
-use super::super::real::{Real, by_dtype, slice, with_slice};
+use super::super::op::{Gradients, Op, Operand, Output, ternary};
+use super::super::real::{Real, with_slice};
 use super::super::threads::filled;
 use super::blocks::{Blocks, unpack};
-use crate::grad::apply3;
 
 /// `input gates, hidden gates, h -> h'`.
 pub(super) struct Gru;
 
 impl Gru {
     pub(super) fn of(input: &Tensor, hidden: &Tensor, h: &Tensor) -> Result<Tensor> {
-        apply3(&input.contiguous()?, &hidden.contiguous()?, &h.contiguous()?, Self)
+        ternary(input, hidden, h, Self)
     }
 }
 
@@ -38,37 +38,16 @@ fn forward<T: Real>(blocks: Blocks, input: &[T], hidden: &[T], h: &[T]) -> Vec<T
     }
 }
 
-impl CustomOp3 for Gru {
-    fn name(&self) -> &'static str {
-        "gru gates"
+impl Op<3> for Gru {
+    const NAME: &'static str = "gru gates";
+
+    fn run<T: Real>(&self, [input, hidden, h]: [Operand<'_, T>; 3]) -> Output<T> {
+        let next = forward::<T>(Blocks::of(h.dims()), input.data, hidden.data, h.data);
+        Ok((next, h.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "gru gates", T => {
-            let next = forward::<T>(Blocks::of(l3), slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-            Ok((T::to_cpu_storage_owned(next), l3.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        input: &Tensor,
-        hidden: &Tensor,
-        h: &Tensor,
-        _next: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>, Option<Tensor>)> {
-        let flat = apply3(input, hidden, h, GruGrad(grad.contiguous()?))?;
-        let [d_input, d_hidden, d_h] = unpack(&flat, [input, hidden, h])?;
-        Ok((d_input, d_hidden, d_h))
+    fn gradients(&self, [input, hidden, h]: [&Tensor; 3], _next: &Tensor, grad: &Tensor) -> Gradients<3> {
+        unpack(&ternary(input, hidden, h, GruGrad(grad.contiguous()?))?, [input, hidden, h])
     }
 }
 
@@ -116,27 +95,15 @@ fn backward<T: Real>(blocks: Blocks, operands: &Operands<'_, T>) -> Vec<T> {
     }
 }
 
-impl CustomOp3 for GruGrad {
-    fn name(&self) -> &'static str {
-        "gru gates gradient"
-    }
+impl Op<3> for GruGrad {
+    const NAME: &'static str = "gru gates gradient";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "gru gates gradient", T => {
-            let (input, hidden, h) = (slice::<T>(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-            let flat = with_slice(&self.0, |grad| {
-                Ok(backward(Blocks::of(l3), &Operands { input, hidden, h, grad }))
-            })?;
-            let n = flat.len();
-            Ok((T::to_cpu_storage_owned(flat), Shape::from(n)))
-        })
+    fn run<T: Real>(&self, [input, hidden, h]: [Operand<'_, T>; 3]) -> Output<T> {
+        let flat = with_slice(&self.0, |grad| {
+            let operands = Operands { input: input.data, hidden: hidden.data, h: h.data, grad };
+            Ok(backward(Blocks::of(h.dims()), &operands))
+        })?;
+        let n = flat.len();
+        Ok((flat, Shape::from(n)))
     }
 }

@@ -1,18 +1,18 @@
 //! The LSTM cell behind its matrix products.
 
-use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor, WithDType};
+use candle_core::{Result, Shape, Tensor};
 
-use super::super::real::{Real, by_dtype, slice};
+use super::super::op::{Gradients, Op, Operand, Output, binary, ternary};
+use super::super::real::Real;
 use super::super::threads::filled;
 use super::blocks::{Blocks, unpack};
-use crate::grad::{apply2, apply3};
 
 /// `gates, c -> h' and c'`, one behind the other on the first axis.
 pub(super) struct Lstm;
 
 impl Lstm {
     pub(super) fn of(gates: &Tensor, cell: &Tensor) -> Result<Tensor> {
-        apply2(&gates.contiguous()?, &cell.contiguous()?, Self)
+        binary(gates, cell, Self)
     }
 }
 
@@ -45,36 +45,18 @@ fn forward<T: Real>(blocks: Blocks, gates: &[T], cell: &[T]) -> Vec<T> {
     }
 }
 
-impl CustomOp2 for Lstm {
-    fn name(&self) -> &'static str {
-        "lstm gates"
+impl Op<2> for Lstm {
+    const NAME: &'static str = "lstm gates";
+
+    fn run<T: Real>(&self, [gates, cell]: [Operand<'_, T>; 2]) -> Output<T> {
+        let both = forward::<T>(Blocks::of(cell.dims()), gates.data, cell.data);
+        let mut shape = cell.dims().to_vec();
+        shape[0] *= 2;
+        Ok((both, Shape::from(shape)))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "lstm gates", T => {
-            let both = forward::<T>(Blocks::of(l2), slice(s1, l1)?, slice(s2, l2)?);
-            let mut shape = l2.dims().to_vec();
-            shape[0] *= 2;
-            Ok((T::to_cpu_storage_owned(both), Shape::from(shape)))
-        })
-    }
-
-    fn bwd(
-        &self,
-        gates: &Tensor,
-        cell: &Tensor,
-        _both: &Tensor,
-        grad: &Tensor,
-    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
-        let flat = apply3(gates, cell, &grad.contiguous()?, LstmGrad)?;
-        let [d_gates, d_cell] = unpack(&flat, [gates, cell])?;
-        Ok((d_gates, d_cell))
+    fn gradients(&self, [gates, cell]: [&Tensor; 2], _both: &Tensor, grad: &Tensor) -> Gradients<2> {
+        unpack(&ternary(gates, cell, grad, LstmGrad)?, [gates, cell])
     }
 }
 
@@ -112,24 +94,12 @@ fn backward<T: Real>(blocks: Blocks, gates: &[T], cell: &[T], grad: &[T]) -> Vec
     }
 }
 
-impl CustomOp3 for LstmGrad {
-    fn name(&self) -> &'static str {
-        "lstm gates gradient"
-    }
+impl Op<3> for LstmGrad {
+    const NAME: &'static str = "lstm gates gradient";
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-        s3: &CpuStorage,
-        l3: &Layout,
-    ) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "lstm gates gradient", T => {
-            let flat = backward::<T>(Blocks::of(l2), slice(s1, l1)?, slice(s2, l2)?, slice(s3, l3)?);
-            let n = flat.len();
-            Ok((T::to_cpu_storage_owned(flat), Shape::from(n)))
-        })
+    fn run<T: Real>(&self, [gates, cell, grad]: [Operand<'_, T>; 3]) -> Output<T> {
+        let flat = backward::<T>(Blocks::of(cell.dims()), gates.data, cell.data, grad.data);
+        let n = flat.len();
+        Ok((flat, Shape::from(n)))
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use candle_core::Tensor;
 
 use super::super::Activation;
-use super::super::batch_norm::{BatchStats, normalise};
+use super::super::batch_norm::{BatchStats, Groups, Scope, normalise};
 use super::super::channel::check;
 use super::super::reduce::View;
-use super::{check_input, check_type, ones, rows_of};
+use super::{check_input, check_type, rows_of};
 use crate::{Error, Result};
 
 /// Normalises each channel by the statistics of the batch, then scales and shifts each sample on its own:
@@ -32,9 +32,8 @@ pub fn conditional_batch_norm_train(
 ) -> Result<(Tensor, Arc<BatchStats>)> {
     check_input(x)?;
     let (scale, shift) = constants(x, scale, shift)?;
-    let gamma = ones(x.dims()[1], x)?;
-    let (x_hat, stats) = normalise(View::of(x.dims()), x, &gamma, None, eps, Activation::Identity)?;
-    Ok((rows_of(x).affine(&x_hat, &scale.flatten_all()?, &shift.flatten_all()?, activation)?, stats))
+    let groups = Groups { stats: View::of(x.dims()), scope: Scope::Row };
+    normalise(groups, x, &scale.flatten_all()?, Some(&shift.flatten_all()?), eps, activation)
 }
 
 /// The same with given statistics, which get no gradient.

@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::super::Activation;
-use super::super::batch_norm::normalise;
+use super::super::batch_norm::{Groups, Scope, normalise};
 use super::{check_input, ones, per_row, rows_of};
 use crate::{Error, Result};
 
@@ -37,5 +37,6 @@ pub fn instance_norm(
         None => ones(view.channels, x)?,
     };
     let beta = beta.map(|beta| per_row(x, beta, "instance norm beta")).transpose()?;
-    Ok(normalise(view, x, &gamma, beta.as_ref(), eps, activation)?.0)
+    let groups = Groups { stats: view, scope: Scope::Channel };
+    Ok(normalise(groups, x, &gamma, beta.as_ref(), eps, activation)?.0)
 }

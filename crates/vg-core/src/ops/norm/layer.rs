@@ -3,7 +3,7 @@
 use candle_core::Tensor;
 
 use super::super::Activation;
-use super::super::batch_norm::normalise;
+use super::super::batch_norm::{Groups, Scope, normalise};
 use super::super::reduce::View;
 use super::{both, check_input, check_type, ones};
 use crate::{Error, Result};
@@ -38,14 +38,12 @@ pub fn layer_norm(
     let view = Rows::of(x, first_axis);
     let gamma = gamma.map(|gamma| view.constant(gamma, "layer norm gamma")).transpose()?;
     let beta = beta.map(|beta| view.constant(beta, "layer norm beta")).transpose()?;
-    let statistics = View { batch: 1, channels: view.rows, inner: view.length };
-    let plain = |activation| -> Result<Tensor> {
-        Ok(normalise(statistics, x, &ones(view.rows, x)?, None, eps, activation)?.0)
+    let stats = View { batch: 1, channels: view.rows, inner: view.length };
+    let (scope, scale, shift) = match both(gamma, beta)? {
+        Some((scale, shift)) => (Scope::Part(scale.elem_count()), scale, Some(shift)),
+        None => (Scope::Channel, ones(view.rows, x)?, None),
     };
-    let Some((scale, shift)) = both(gamma, beta)? else { return plain(activation) };
-    let constants = scale.elem_count().max(1);
-    let affine = View { batch: view.rows, channels: constants, inner: view.length / constants };
-    affine.affine(&plain(Activation::Identity)?, &scale, &shift, activation)
+    Ok(normalise(Groups { stats, scope }, x, &scale, shift.as_ref(), eps, activation)?.0)
 }
 
 /// The input as rows that are normalised one by one.

@@ -2,14 +2,14 @@
 
 use std::ops::Range;
 
-use candle_core::{CpuStorage, CustomOp1, CustomOp2, Layout, Shape, Tensor, WithDType};
+use candle_core::Tensor;
 
-use super::super::real::{Real, by_dtype, slice};
+use super::super::op::{Gradients, Op, Operand, Output, binary, unary, wanted};
+use super::super::real::Real;
 use super::super::reduce::View;
 use super::super::threads::{Shared, filled, for_each, with_scratch};
 use super::check_input;
 use crate::Result;
-use crate::grad::{apply1, apply2};
 
 /// The eps of the paper.
 pub const PIXEL_NORM_EPS: f64 = 1e-8;
@@ -27,27 +27,23 @@ pub const PIXEL_NORM_EPS: f64 = 1e-8;
 /// [`Error::Unsupported`](crate::Error::Unsupported) for types other than f32 and f64.
 pub fn pixel_norm(x: &Tensor, eps: f64) -> Result<Tensor> {
     check_input(x)?;
-    Ok(apply1(&x.contiguous()?, PixelNorm { eps })?)
+    Ok(unary(x, PixelNorm { eps })?)
 }
 
 struct PixelNorm {
     eps: f64,
 }
 
-impl CustomOp1 for PixelNorm {
-    fn name(&self) -> &'static str {
-        "pixel_norm"
+impl Op<1> for PixelNorm {
+    const NAME: &'static str = "pixel_norm";
+
+    fn run<T: Real>(&self, [x]: [Operand<'_, T>; 1]) -> Output<T> {
+        let y = forward(View::of(x.dims()), x.data, self.eps);
+        Ok((y, x.shape.clone()))
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "pixel norm", T => {
-            let y = forward(View::of(l.dims()), slice::<T>(s, l)?, self.eps);
-            Ok((T::to_cpu_storage_owned(y), l.shape().clone()))
-        })
-    }
-
-    fn bwd(&self, x: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        Ok(Some(apply2(x, &grad.contiguous()?, PixelNormGrad { eps: self.eps })?))
+    fn gradients(&self, [x]: [&Tensor; 1], _y: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(binary(x, grad, PixelNormGrad { eps: self.eps })?)])
     }
 }
 
@@ -56,38 +52,19 @@ struct PixelNormGrad {
     eps: f64,
 }
 
-impl CustomOp2 for PixelNormGrad {
-    fn name(&self) -> &'static str {
-        "pixel_norm gradient"
+impl Op<2> for PixelNormGrad {
+    const NAME: &'static str = "pixel_norm gradient";
+
+    fn run<T: Real>(&self, [x, g]: [Operand<'_, T>; 2]) -> Output<T> {
+        let dx = backward(View::of(x.dims()), x.data, g.data, self.eps);
+        Ok((dx, x.shape.clone()))
     }
 
-    fn cpu_fwd(
-        &self,
-        s1: &CpuStorage,
-        l1: &Layout,
-        s2: &CpuStorage,
-        l2: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s1, "pixel norm", T => {
-            let dx = backward(View::of(l1.dims()), slice::<T>(s1, l1)?, slice::<T>(s2, l2)?, self.eps);
-            Ok((T::to_cpu_storage_owned(dx), l1.shape().clone()))
-        })
-    }
-
-    fn bwd(
-        &self,
-        x: &Tensor,
-        g: &Tensor,
-        _dx: &Tensor,
-        v: &Tensor,
-    ) -> candle_core::Result<(Option<Tensor>, Option<Tensor>)> {
-        let d_x = if x.track_op() { Some(self.curvature(x, g, v)?) } else { None };
-        let d_g = if g.track_op() {
-            Some(apply2(x, &v.contiguous()?, PixelNormGrad { eps: self.eps })?)
-        } else {
-            None
-        };
-        Ok((d_x, d_g))
+    fn gradients(&self, [x, g]: [&Tensor; 2], _dx: &Tensor, v: &Tensor) -> Gradients<2> {
+        Ok([
+            wanted(x, || Ok(self.curvature(x, g, v)?))?,
+            wanted(g, || Ok(binary(x, v, PixelNormGrad { eps: self.eps })?))?,
+        ])
     }
 }
 

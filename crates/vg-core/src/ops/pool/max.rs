@@ -2,19 +2,19 @@
 
 use std::sync::{Arc, OnceLock};
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+use candle_core::{Shape, Tensor};
 
-use super::super::real::{Real, by_dtype, slice};
+use super::super::op::{Gradients, Op, Operand, Output, unary};
+use super::super::real::Real;
 use super::super::threads::{CHUNK, Shared, filled, for_each, with_scratch};
 use super::windows::Windows;
-use crate::grad::apply1;
 use crate::{Error, Result};
 
 pub(super) fn apply(x: &Tensor, windows: Windows) -> Result<Tensor> {
     if windows.input.iter().product::<usize>() > u32::MAX as usize {
         return Err(Error::Unsupported("max pooling: a plane has more than 2^32 elements".to_owned()));
     }
-    Ok(apply1(&x.contiguous()?, Max { windows, winners: Arc::default() })?)
+    Ok(unary(x, Max { windows, winners: Arc::default() })?)
 }
 
 struct Max {
@@ -23,28 +23,24 @@ struct Max {
     winners: Arc<OnceLock<Arc<[u32]>>>,
 }
 
-impl CustomOp1 for Max {
-    fn name(&self) -> &'static str {
-        "max_pool"
+impl Op<1> for Max {
+    const NAME: &'static str = "max_pool";
+
+    fn run<T: Real>(&self, [x]: [Operand<'_, T>; 1]) -> Output<T> {
+        let planes = x.dims()[..2].iter().product();
+        let (y, winners) = maxima(&self.windows, planes, x.data);
+        self.winners.get_or_init(|| winners.into());
+        Ok((y, Shape::from(self.windows.output_shape(x.dims()))))
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "max pooling", T => {
-            let planes = l.dims()[..2].iter().product();
-            let (y, winners) = maxima(&self.windows, planes, slice::<T>(s, l)?);
-            self.winners.get_or_init(|| winners.into());
-            Ok((T::to_cpu_storage_owned(y), Shape::from(self.windows.output_shape(l.dims()))))
-        })
-    }
-
-    fn bwd(&self, x: &Tensor, y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
+    fn gradients(&self, [x]: [&Tensor; 1], y: &Tensor, grad: &Tensor) -> Gradients<1> {
         let winners = self
             .winners
             .get()
             .cloned()
             .ok_or_else(|| candle_core::Error::msg("max_pool ran backward first"))?;
         let route = Route { winners, many: x.shape().clone(), few: y.shape().clone() };
-        Ok(Some(apply1(&grad.contiguous()?, Scatter(route))?))
+        Ok([Some(unary(grad, Scatter(route))?)])
     }
 }
 
@@ -64,55 +60,45 @@ struct Route {
 /// Adds each element to the one it belongs to: the gradient of the maxima.
 struct Scatter(Route);
 
-impl CustomOp1 for Scatter {
-    fn name(&self) -> &'static str {
-        "max_pool gradient"
-    }
+impl Op<1> for Scatter {
+    const NAME: &'static str = "max_pool gradient";
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn run<T: Real>(&self, [g]: [Operand<'_, T>; 1]) -> Output<T> {
         let (many, few) = (plane(&self.0.many), plane(&self.0.few));
-        by_dtype!(s, "max pooling", T => {
-            let g = slice::<T>(s, l)?;
-            let out = planes(self.0.many.elem_count(), many, |i, to: &mut [T]| {
-                to.fill(T::nil());
-                let at = i * few..(i + 1) * few;
-                for (g, winner) in g[at.clone()].iter().zip(&self.0.winners[at]) {
-                    to[*winner as usize] += *g;
-                }
-            });
-            Ok((T::to_cpu_storage_owned(out), self.0.many.clone()))
-        })
+        let out = planes(self.0.many.elem_count(), many, |i, to: &mut [T]| {
+            to.fill(T::nil());
+            let at = i * few..(i + 1) * few;
+            for (g, winner) in g.data[at.clone()].iter().zip(&self.0.winners[at]) {
+                to[*winner as usize] += *g;
+            }
+        });
+        Ok((out, self.0.many.clone()))
     }
 
-    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        Ok(Some(apply1(&grad.contiguous()?, Gather(self.0.clone()))?))
+    fn gradients(&self, [_x]: [&Tensor; 1], _y: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(unary(grad, Gather(self.0.clone()))?)])
     }
 }
 
 /// Reads the chosen elements; the adjoint of [`Scatter`].
 struct Gather(Route);
 
-impl CustomOp1 for Gather {
-    fn name(&self) -> &'static str {
-        "max_pool second gradient"
-    }
+impl Op<1> for Gather {
+    const NAME: &'static str = "max_pool second gradient";
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+    fn run<T: Real>(&self, [v]: [Operand<'_, T>; 1]) -> Output<T> {
         let (many, few) = (plane(&self.0.many), plane(&self.0.few));
-        by_dtype!(s, "max pooling", T => {
-            let v = slice::<T>(s, l)?;
-            let out = planes(self.0.few.elem_count(), few, |i, to: &mut [T]| {
-                let v = &v[i * many..(i + 1) * many];
-                for (t, winner) in to.iter_mut().zip(&self.0.winners[i * few..]) {
-                    *t = v[*winner as usize];
-                }
-            });
-            Ok((T::to_cpu_storage_owned(out), self.0.few.clone()))
-        })
+        let out = planes(self.0.few.elem_count(), few, |i, to: &mut [T]| {
+            let v = &v.data[i * many..(i + 1) * many];
+            for (t, winner) in to.iter_mut().zip(&self.0.winners[i * few..]) {
+                *t = v[*winner as usize];
+            }
+        });
+        Ok((out, self.0.few.clone()))
     }
 
-    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        Ok(Some(apply1(&grad.contiguous()?, Scatter(self.0.clone()))?))
+    fn gradients(&self, [_x]: [&Tensor; 1], _y: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(unary(grad, Scatter(self.0.clone()))?)])
     }
 }
 

@@ -9,12 +9,12 @@ mod cpu;
 
 use std::sync::Arc;
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, WithDType};
+use candle_core::{Shape, Tensor};
 
 pub(super) use self::axis::{AxisMap, Tap};
-use super::real::{by_dtype, slice};
+use super::op::{Gradients, Op, Operand, Output, unary};
+use super::real::Real;
 use crate::Result;
-use crate::grad::apply1;
 
 /// A map of the axes `[T, H, W]` of `[B, C, ...]` tensors; axes that a tensor lacks are mapped by the identity.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ impl Resample {
 
     /// The mapped tensor; the sizes of its axes must be those of the map's input.
     pub(super) fn apply(self, x: &Tensor) -> Result<Tensor> {
-        Ok(apply1(&x.contiguous()?, self)?)
+        Ok(unary(x, self)?)
     }
 
     fn transposed(&self) -> Self {
@@ -40,20 +40,16 @@ impl Resample {
     }
 }
 
-impl CustomOp1 for Resample {
-    fn name(&self) -> &'static str {
-        "resample"
+impl Op<1> for Resample {
+    const NAME: &'static str = "resample";
+
+    fn run<T: Real>(&self, [x]: [Operand<'_, T>; 1]) -> Output<T> {
+        let planes = x.dims()[..2].iter().product();
+        let y = cpu::resample(&self.0, planes, x.data);
+        Ok((y, Shape::from(self.shape(x.dims()))))
     }
 
-    fn cpu_fwd(&self, s: &CpuStorage, l: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
-        by_dtype!(s, "pooling or upsampling", T => {
-            let planes = l.dims()[..2].iter().product();
-            let y = cpu::resample(&self.0, planes, slice::<T>(s, l)?);
-            Ok((T::to_cpu_storage_owned(y), Shape::from(self.shape(l.dims()))))
-        })
-    }
-
-    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> candle_core::Result<Option<Tensor>> {
-        Ok(Some(self.transposed().apply(grad)?))
+    fn gradients(&self, [_x]: [&Tensor; 1], _y: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(self.transposed().apply(grad)?)])
     }
 }

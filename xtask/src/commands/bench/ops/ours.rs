@@ -7,7 +7,7 @@ use anyhow::Result;
 use candle_core::{DType, Device, Tensor, Var};
 use serde::Serialize;
 use vg_core::Rng;
-use vg_core::grad::backward_from;
+use vg_core::grad::{Tape, backward_from};
 use vg_core::ops::Activation;
 use vg_core::ops::batch_norm::batch_norm_train;
 use vg_core::ops::conv::{ConvParams, Precision, conv, conv_transpose, conv_weight_grad};
@@ -104,6 +104,8 @@ impl Operation {
                 black_box(conv_weight_grad(g, &x, kernel, &p)?);
             }
             (_, Pass::Training) => {
+                // As a training step does.
+                let _tape = Tape::start();
                 let y = self.forward(self.input.as_tensor())?;
                 black_box(backward_from(&y, g)?);
             }
