@@ -254,7 +254,7 @@ fn wrong_operands_are_refused() {
     let types = message(conv(&x, &w.to_dtype(DType::F32).unwrap(), &p));
     assert!(types.contains("F64 and F32"), "{types}");
     let kind = message(conv(&x.to_dtype(DType::U8).unwrap(), &w.to_dtype(DType::U8).unwrap(), &p));
-    assert!(kind.contains("f32 or both f64"), "{kind}");
+    assert!(kind.contains("f32, both f64 or both bf16"), "{kind}");
     let bias = random("b", &[2]);
     let epilogue = Epilogue { bias: Some(&bias), ..Epilogue::default() };
     assert!(message(conv_fused(&x, &w, epilogue, &p)).contains("bias: expected [3]"));
