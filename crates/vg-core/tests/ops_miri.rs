@@ -8,12 +8,12 @@ use candle_core::{DType, Device, Tensor, Var};
 use vg_core::grad::{Tape, backward};
 use vg_core::ops::batch_norm::{batch_norm_eval, batch_norm_train};
 use vg_core::ops::conv::{
-    ConvParams, Epilogue, conv, conv_fused, conv_transpose, conv_weight_grad, reference,
+    ConvParams, Epilogue, Precision, conv, conv_fused, conv_transpose, conv_weight_grad, reference,
 };
 use vg_core::ops::norm::{conditional_batch_norm_train, instance_norm, layer_norm, pixel_norm};
 use vg_core::ops::pool::{PoolParams, avg_pool, max_pool};
 use vg_core::ops::upsample::{Interpolation, upsample_by};
-use vg_core::ops::{Activation, attention, channel, gates};
+use vg_core::ops::{Activation, Instructions, attention, channel, gates, limit_instructions};
 
 /// Runs `f` on a pool of two threads.
 fn on_two_threads(f: impl FnOnce() + Send) {
@@ -204,5 +204,29 @@ fn gates_softmax_and_channel_sums_agree_with_their_definitions() {
         let sum = shares.sum_keepdim(3).unwrap();
         assert_near(&sum, &sum.ones_like().unwrap());
         assert_near(&channel::channel_sum(&x).unwrap(), &x.sum((0, 2, 3)).unwrap());
+    });
+}
+
+#[test]
+fn products_in_bf16_agree_with_the_definition() {
+    // The kernel for pairs in plain Rust; the other tests of this program do not mind.
+    limit_instructions(Instructions::Portable);
+    on_two_threads(|| {
+        let plane = |stride, padding| ConvParams::per_axis([stride; 2], [padding; 2]);
+        for (x, w, params) in [
+            ([2, 17, 5, 3], [18, 17, 3, 2], plane(1, 1)),
+            ([1, 16, 6, 7], [17, 16, 4, 3], plane(2, 1)),
+            ([1, 34, 4, 4], [32, 17, 2, 2], plane(3, 1).groups(2)),
+        ] {
+            let narrow = params.precision(Precision::Bf16);
+            let [x, w] = [(1, x), (2, w)].map(|(seed, shape)| numbers(seed, &shape, DType::F32));
+            let y = conv(&x, &w, &narrow).unwrap();
+            assert_near(&y, &reference::conv(&x, &w, &params).unwrap());
+            let g = numbers(3, y.dims(), DType::F32);
+            let back = conv_transpose(&g, &w, &narrow, [0; 3]).unwrap();
+            assert_near(&back, &reference::conv_transpose(&g, &w, &params, [0; 3]).unwrap());
+            let dw = conv_weight_grad(&x, &g, &w.dims()[2..], &narrow).unwrap();
+            assert_near(&dw, &reference::conv_weight_grad(&x, &g, &w.dims()[2..], &params).unwrap());
+        }
     });
 }

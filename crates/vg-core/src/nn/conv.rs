@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::{Init, Mode, ParamSource};
 use crate::ops::Activation;
-use crate::ops::conv::{ConvParams, Epilogue, conv_fused, conv_transpose_fused};
+use crate::ops::conv::{ConvParams, Epilogue, Precision, conv_fused, conv_transpose_fused};
 use crate::{Error, Result};
 
 /// Settings of a convolution layer in `D` dimensions, axes in the order `[T, H, W]` (the last `D` of them).
@@ -22,6 +22,8 @@ pub struct ConvConfig<const D: usize> {
     pub output_padding: [usize; D],
     /// Channel groups.
     pub groups: usize,
+    /// Of the products; parameters and results keep their type.
+    pub precision: Precision,
     /// Whether there is a bias.
     pub bias: bool,
     /// Initial weight.
@@ -40,6 +42,7 @@ impl<const D: usize> ConvConfig<D> {
             dilation: [1; D],
             output_padding: [0; D],
             groups: 1,
+            precision: Precision::Full,
             bias: true,
             weight_init: Init::KaimingUniform,
             bias_init: None,
@@ -58,6 +61,12 @@ impl<const D: usize> ConvConfig<D> {
         self
     }
 
+    /// With products of this precision.
+    pub const fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
     /// Without a bias.
     pub const fn no_bias(mut self) -> Self {
         self.bias = false;
@@ -72,7 +81,10 @@ impl<const D: usize> ConvConfig<D> {
     }
 
     fn params(&self) -> ConvParams {
-        ConvParams::per_axis(self.stride, self.padding).dilation(self.dilation).groups(self.groups)
+        ConvParams::per_axis(self.stride, self.padding)
+            .dilation(self.dilation)
+            .groups(self.groups)
+            .precision(self.precision)
     }
 
     /// The weight `[first, second / groups, *kernel]` and the bias, which has `outputs` elements.

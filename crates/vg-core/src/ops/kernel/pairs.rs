@@ -117,9 +117,49 @@ impl PairKernel {
     }
 }
 
+/// Plain Rust, to test what surrounds the kernels on any machine and under Miri; nobody wants it otherwise.
+#[cfg(any(test, feature = "testing"))]
+mod portable {
+    use super::{COLUMNS, PairArgs, PairKernel, TILE};
+
+    pub(super) const KERNEL: PairKernel =
+        PairKernel { tiles: [tiles::<1>, tiles::<2>], begin: nothing_to_begin, end: nothing_to_end };
+
+    unsafe fn nothing_to_begin(_: usize) {}
+    unsafe fn nothing_to_end() {}
+
+    unsafe fn tiles<const N: usize>(p: &PairArgs) {
+        let wide = |bits: u32| [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)];
+        for r in 0..N * TILE {
+            // SAFETY: the caller vouches for every element that is named by the fields of `PairArgs`, and nothing else is touched.
+            unsafe {
+                let a = p.a.add(r / TILE * p.a_tile + r % TILE * p.a_stride);
+                let c = &mut *p.c.add(r * p.c_stride).cast::<[f32; COLUMNS]>();
+                let mut sums = if p.accumulate { *c } else { [0.0; COLUMNS] };
+                for k in 0..p.depth {
+                    for i in 0..p.pairs {
+                        let [first, second] = wide(*a.add(k * p.a_step + i));
+                        let row =
+                            &*p.b.add(*p.steps.add(k) as usize + i * p.b_stride).cast::<[u32; COLUMNS]>();
+                        for (sum, pair) in sums.iter_mut().zip(row) {
+                            let [x, y] = wide(*pair);
+                            *sum += first * x + second * y;
+                        }
+                    }
+                }
+                *c = sums;
+            }
+        }
+    }
+}
+
 /// The kernel of this CPU, if it multiplies bf16 faster than f32: AMX, or AVX-512 BF16 on AMD's processors (Intel's take twice as long
-/// for its products as for those of f32).
+/// for its products as for those of f32). `limit_instructions` chooses others for tests.
 pub(crate) fn pair_kernel() -> Option<&'static PairKernel> {
+    #[cfg(any(test, feature = "testing"))]
+    if super::limit() == super::Instructions::Portable {
+        return Some(&portable::KERNEL);
+    }
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     {
         static AMX: LazyLock<bool> = LazyLock::new(amx::available);
@@ -206,6 +246,7 @@ mod tests {
 
     #[test]
     fn kernels_for_pairs_agree_with_plain_loops() {
+        agrees_with_loops(&portable::KERNEL);
         #[cfg(target_arch = "x86_64")]
         if avx512_bf16::available() {
             agrees_with_loops(&avx512_bf16::KERNEL);
