@@ -1,0 +1,1 @@
+//! Metrics of video generation, each under a name that fixes its protocol.
