@@ -1,6 +1,19 @@
-//! Metrics of video generation, each under a name that fixes its protocol.
+#![doc = include_str!("../README.md")]
+//!
+//! ## Where things are
+//!
+//! | step | where |
+//! |---|---|
+//! | which protocol a name stands for | [`protocol`], [`PROTOCOLS`] |
+//! | clips as bytes | [`Frames`], [`Clip`] |
+//! | feature vectors: kept, or as a Gaussian in bounded memory | [`Features`], [`Gaussian`] |
+//! | distances of sets | [`frechet`], [`kernel`], [`precision_recall`], [`sliced_wasserstein`] |
+//! | scores of one set | [`inception_score`], [`acd`], [`sanity`] |
+//! | scores of frames one to one | [`similarity`], [`best_of`] |
+//! | results, confidence, comparison | [`Measurement`], [`bootstrap`] |
 
 pub mod acd;
+pub mod best_of;
 pub mod bootstrap;
 mod error;
 mod features;
@@ -11,6 +24,9 @@ pub mod kernel;
 mod linalg;
 mod pixels;
 pub mod precision_recall;
+mod protocol;
+mod registry;
+mod result;
 pub mod sanity;
 pub mod similarity;
 pub mod sliced_wasserstein;
@@ -19,3 +35,6 @@ pub use error::{Error, Result};
 pub use features::Features;
 pub use gaussian::{Divisor, Gaussian};
 pub use pixels::{Clip, Frames, Image};
+pub use protocol::{Better, Clips, FrameRule, Input, Measure, Network, Protocol, Resize};
+pub use registry::{PROTOCOLS, protocol};
+pub use result::{Comparison, Measurement, VERSION};
