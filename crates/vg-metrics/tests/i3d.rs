@@ -1,4 +1,5 @@
 //! I3D against PyTorch with random weights, and against TensorFlow's figures with the real ones.
+#![allow(clippy::print_stdout, reason = "the figures themselves, with --nocapture")]
 
 mod support;
 
@@ -172,6 +173,8 @@ fn constant_clips_give_the_figures_of_tensorflow() {
         (16, 152.90159, [1.093527, 2.837238, 0.401682]),
         (30, 151.39237, [0.551604, 2.295734, 1.183844]),
     ];
+    // Without optimisation the kernels take minutes: an odd number of frames and the published figure have to do.
+    let table = table.into_iter().filter(|(frames, ..)| !cfg!(debug_assertions) || [9, 30].contains(frames));
     for (frames, distance, first) in table {
         let (black, white) = (constant(&network, -1.0, frames), constant(&network, 1.0, frames));
         let got = squared_distance(&black, &white);

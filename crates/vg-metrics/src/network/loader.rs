@@ -85,7 +85,10 @@ impl<'a> Loader<'a> {
         let named: Vec<&str> = self.problems.iter().take(NAMED).map(String::as_str).collect();
         let more = self.problems.len() - named.len();
         let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-        Err(Error::Weights { what: what.to_owned(), problems: format!("{}{more}", named.join("; ")) })
+        Err(Error::Weights {
+            what: format!("the tensors of {what}"),
+            problems: format!("{}{more}", named.join("; ")),
+        })
     }
 }
 

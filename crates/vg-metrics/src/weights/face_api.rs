@@ -77,8 +77,6 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-
     #[test]
     fn bytes_and_floats_follow_each_other() {
         let folder = tempfile::tempdir().unwrap();

@@ -40,7 +40,10 @@ pub(super) fn parse(path: &Path, data: &[u8]) -> Result<BTreeMap<String, Tensor>
         _ => Err("not a file of weights of a known kind (safetensors, torch, npz, pickled numpy arrays)"
             .to_owned()),
     };
-    tensors.map_err(|problem| Error::format(path, problem))
+    match tensors {
+        Ok(tensors) if tensors.is_empty() => Err(Error::format(path, "it holds no floating-point tensors")),
+        tensors => tensors.map_err(|problem| Error::format(path, problem)),
+    }
 }
 
 fn archive(data: &[u8]) -> std::result::Result<BTreeMap<String, Tensor>, String> {

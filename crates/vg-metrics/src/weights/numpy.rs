@@ -10,8 +10,6 @@ use super::pickle::{Node, Pickle, Value};
 
 pub(super) type Tensors = BTreeMap<String, Tensor>;
 
-/// Levels of dictionaries in a pickle.
-const DEPTH: usize = 8;
 /// Bytes of the largest array in an archive: compressed files can pretend to hold more than any memory does.
 const MOST: u64 = 2 << 30;
 
@@ -19,32 +17,11 @@ const MOST: u64 = 2 << 30;
 pub(super) fn read_pickle(data: &[u8]) -> Result<Tensors, String> {
     let pickle = Pickle::read(data)?;
     let mut tensors = Tensors::new();
-    collect(&pickle, pickle.root, "", DEPTH, &mut tensors)?;
+    for (path, value) in pickle.leaves("/")? {
+        let tensor = array(&pickle, value).map_err(|problem| format!("{problem} at {path:?}"))?;
+        tensors.insert(path, tensor);
+    }
     Ok(tensors)
-}
-
-fn collect(
-    pickle: &Pickle<'_>,
-    value: Value<'_>,
-    path: &str,
-    depth: usize,
-    to: &mut Tensors,
-) -> Result<(), String> {
-    let at = |problem: String| format!("{problem} at {path:?}");
-    if let Some(pairs) = pickle.pairs(value) {
-        let left = depth.checked_sub(1).ok_or_else(|| at("dictionaries are nested too deeply".to_owned()))?;
-        for (key, value) in pairs {
-            let Value::Text(key) = key else { return Err(at("a key that is no text".to_owned())) };
-            let path = if path.is_empty() { (*key).to_owned() } else { format!("{path}/{key}") };
-            collect(pickle, *value, &path, left, to)?;
-        }
-        return Ok(());
-    }
-    let tensor = array(pickle, value).map_err(at)?;
-    if to.insert(path.to_owned(), tensor).is_some() {
-        return Err(at("a second array".to_owned()));
-    }
-    Ok(())
 }
 
 /// An array as `numpy.ndarray.__reduce__` writes it.
@@ -186,7 +163,5 @@ mod tests {
         assert!(
             read_pickle(b"\x80\x02}X\x01\x00\x00\x00aK\x01s.").unwrap_err().contains("other than an array")
         );
-        // A dictionary that holds itself.
-        assert!(read_pickle(b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.").unwrap_err().contains("too deeply"));
     }
 }

@@ -3,7 +3,10 @@
 //! Containers lie in an arena, so that neither cycles nor deep nesting can exhaust the stack, and byte strings are borrowed from the
 //! file, so that memory is bounded by its length.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Levels of dictionaries.
+const DEPTH: usize = 8;
 
 /// What a pickle holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,13 +78,57 @@ impl<'a> Pickle<'a> {
         }
     }
 
-    /// The pairs of a dictionary, ordered ones included.
-    pub(super) fn pairs(&self, value: Value<'a>) -> Option<&[(Value<'a>, Value<'a>)]> {
+    /// The elements of a list or tuple.
+    fn elements(&self, value: Value<'a>) -> Option<&[Value<'a>]> {
         match self.node(value)? {
-            Node::Dict(pairs) => Some(pairs),
-            Node::Call { callable: Value::Global("collections", "OrderedDict"), items, .. } => Some(items),
+            Node::Tuple(items) | Node::List(items) => Some(items),
             _ => None,
         }
+    }
+
+    /// The pairs of a dictionary, ordered ones included.
+    fn pairs(&self, value: Value<'a>) -> Option<Vec<(Value<'a>, Value<'a>)>> {
+        match self.node(value)? {
+            Node::Dict(pairs) => Some(pairs.clone()),
+            Node::Call { callable: Value::Global("collections", "OrderedDict"), args, items, .. } => {
+                // Python 2 hands the pairs over in the call.
+                let given =
+                    self.tuple(*args).and_then(|args| self.elements(*args.first()?)).unwrap_or_default();
+                let pair = |value: &Value<'a>| match self.elements(*value) {
+                    Some([key, value]) => Some((*key, *value)),
+                    _ => None,
+                };
+                Some(given.iter().filter_map(pair).chain(items.iter().copied()).collect())
+            }
+            _ => None,
+        }
+    }
+
+    /// Everything in nested dictionaries that is none, with its keys joined by `separator`; keys that are no texts are passed over.
+    pub(super) fn leaves(&self, separator: &str) -> Result<Vec<(String, Value<'a>)>, String> {
+        let (mut leaves, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut open = vec![(String::new(), self.root, 0)];
+        while let Some((path, value, depth)) = open.pop() {
+            let Some(pairs) = self.pairs(value) else {
+                leaves.push((path, value));
+                continue;
+            };
+            // A dictionary in many places would be looked at in each of them.
+            if let Value::Node(at) = value
+                && !seen.insert(at)
+            {
+                return Err(format!("a dictionary that is in two places, at {path:?}"));
+            }
+            if depth == DEPTH {
+                return Err(format!("dictionaries are nested too deeply at {path:?}"));
+            }
+            for (key, value) in pairs {
+                let Value::Text(key) = key else { continue };
+                let path = if path.is_empty() { key.to_owned() } else { format!("{path}{separator}{key}") };
+                open.push((path, value, depth + 1));
+            }
+        }
+        Ok(leaves)
     }
 }
 
@@ -339,6 +386,27 @@ mod tests {
         assert_eq!(list[..], [Value::Int(1), Value::Int(-2), Value::Int(300), Value::Float(1.5)]);
         let tuple = pickle.tuple(pairs[1].1).unwrap();
         assert_eq!(tuple[..], [Value::None, Value::Bool(true), Value::Bytes(b"x")]);
+    }
+
+    #[test]
+    fn dictionaries_are_flattened_once() {
+        fn leaves(data: &[u8]) -> Result<Vec<(String, Value<'_>)>, String> {
+            Pickle::read(data).unwrap().leaves(".")
+        }
+        // collections.OrderedDict([["a", 1]]) as Python 2 writes it, with "b": 2 added after it.
+        let data =
+            b"\x80\x02ccollections\nOrderedDict\n]](X\x01\x00\x00\x00aK\x01ea\x85RX\x01\x00\x00\x00bK\x02s.";
+        let mut found = leaves(data).unwrap();
+        found.sort_by(|a, b| a.0.cmp(&b.0));
+        assert_eq!(found, [("a".to_owned(), Value::Int(1)), ("b".to_owned(), Value::Int(2))]);
+        let itself = b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.";
+        assert!(leaves(itself).unwrap_err().contains("two places, at \"a\""));
+        let mut deep = b"\x80\x02".to_vec();
+        (0..9).for_each(|_| deep.extend(b"}X\x01\x00\x00\x00a"));
+        deep.extend(b"N");
+        (0..9).for_each(|_| deep.extend(b"s"));
+        deep.push(b'.');
+        assert!(leaves(&deep).unwrap_err().contains("too deeply"));
     }
 
     #[test]

@@ -13,9 +13,6 @@ use super::pickle::{Node, Pickle, Value};
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 /// Version of the old layout.
 const PROTOCOL: i128 = 1001;
-/// Levels of dictionaries.
-const DEPTH: usize = 8;
-
 /// How an old file begins.
 pub(super) const LEGACY: &[u8] = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19";
 
@@ -108,50 +105,39 @@ fn collect(
     objects: &Pickle<'_>,
     mut fetch: impl FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Tensors, String> {
-    let mut found = Vec::new();
-    walk(objects, objects.root, String::new(), DEPTH, &mut found)?;
     let mut tensors = Tensors::new();
-    for (name, view) in found {
-        if let Some(tensor) = view.read(&mut fetch).map_err(|e| format!("{name}: {e}"))? {
+    for (name, value) in objects.leaves(".")? {
+        let problem = |problem: String| format!("{name}: {problem}");
+        // Numbers and texts beside the tensors say nothing about weights.
+        let Some(args) = arguments(objects, value).map_err(problem)? else { continue };
+        let view = View::new(objects, args).map_err(problem)?;
+        if let Some(tensor) = view.read(&mut fetch).map_err(problem)? {
             tensors.insert(name, tensor);
         }
     }
     Ok(tensors)
 }
 
-fn walk<'a>(
-    objects: &Pickle<'a>,
-    value: Value<'a>,
-    name: String,
-    depth: usize,
-    found: &mut Vec<(String, View<'a>)>,
-) -> Result<(), String> {
-    if let Some(pairs) = objects.pairs(value) {
-        let left = depth.checked_sub(1).ok_or("dictionaries are nested too deeply")?;
-        for (key, value) in pairs {
-            // Other keys belong to optimizers.
-            let Value::Text(key) = key else { continue };
-            let name = if name.is_empty() { (*key).to_owned() } else { format!("{name}.{key}") };
-            walk(objects, *value, name, left, found)?;
+/// What a tensor is rebuilt from; none for other values, and an error for other calls.
+fn arguments<'p, 'a>(objects: &'p Pickle<'a>, value: Value<'a>) -> Result<Option<&'p [Value<'a>]>, String> {
+    let Some(Node::Call { callable, args, .. }) = objects.node(value) else { return Ok(None) };
+    let args = objects.tuple(*args).unwrap_or_default();
+    match (callable, args) {
+        (Value::Global("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor"), args) => Ok(Some(args)),
+        (Value::Global("torch._utils", "_rebuild_parameter"), [tensor, ..]) => match objects.node(*tensor) {
+            // A parameter of a parameter would be looked into without end.
+            Some(Node::Call { callable: Value::Global("torch._utils", name), args, .. })
+                if *name != "_rebuild_parameter" =>
+            {
+                Ok(objects.tuple(*args))
+            }
+            _ => Err("a parameter without a tensor".to_owned()),
+        },
+        (Value::Global(module, function), _) => {
+            Err(format!("a call of {module}.{function}, which is not made"))
         }
-    } else if let Some(Node::Call { callable, args, .. }) = objects.node(value) {
-        let args = objects.tuple(*args).unwrap_or_default();
-        match (callable, args) {
-            (Value::Global("torch._utils", "_rebuild_parameter"), [tensor, ..]) if depth > 0 => {
-                walk(objects, *tensor, name, 0, found)?;
-            }
-            (Value::Global("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor"), args) => {
-                let view = View::new(objects, args).map_err(|e| format!("{name}: {e}"))?;
-                found.push((name, view));
-            }
-            (Value::Global(module, function), _) => {
-                return Err(format!("{name}: a call of {module}.{function}, which is not made"));
-            }
-            _ => return Err(format!("{name}: a call of something unknown")),
-        }
+        _ => Err("a call of something unknown".to_owned()),
     }
-    // Numbers and texts beside the tensors say nothing about weights.
-    Ok(())
 }
 
 /// A tensor as a view of a storage.
