@@ -17,8 +17,12 @@ const MOST: u64 = 2 << 30;
 pub(super) fn read_pickle(data: &[u8]) -> Result<Tensors, String> {
     let pickle = Pickle::read(data)?;
     let mut tensors = Tensors::new();
+    // Arrays may share their bytes; a small file must not fill the memory that way.
+    let mut left = data.len();
     for (path, value) in pickle.leaves("/")? {
         let tensor = array(&pickle, value).map_err(|problem| format!("{problem} at {path:?}"))?;
+        left =
+            left.checked_sub(tensor.elem_count()).ok_or("the file's arrays share their bytes too often")?;
         tensors.insert(path, tensor);
     }
     Ok(tensors)

@@ -13,6 +13,9 @@ use super::pickle::{Node, Pickle, Value};
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
 /// Version of the old layout.
 const PROTOCOL: i128 = 1001;
+/// How many times the length of a file is read from its storages at most.
+const READS: usize = 64;
+
 /// How an old file begins.
 pub(super) const LEGACY: &[u8] = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19";
 
@@ -47,7 +50,9 @@ pub(super) fn read_legacy(data: &[u8]) -> Result<Tensors, String> {
         storages.insert((*key).to_owned(), content);
         rest = after;
     }
-    collect(&objects, |key| storages.get(key).map(|s| s.to_vec()).ok_or("its storage is missing".to_owned()))
+    collect(&objects, data.len(), |key| {
+        storages.get(key).map(|s| s.to_vec()).ok_or("its storage is missing".to_owned())
+    })
 }
 
 /// The floating-point tensors of an archive.
@@ -57,7 +62,7 @@ pub(super) fn read_zip(data: &[u8]) -> Result<Tensors, String> {
     let root = root.ok_or("the archive has no data.pkl")?;
     let index = entry(&mut zip, &format!("{root}data.pkl"), data.len())?;
     let objects = Pickle::read(&index)?;
-    collect(&objects, |key| entry(&mut zip, &format!("{root}data/{key}"), data.len()))
+    collect(&objects, data.len(), |key| entry(&mut zip, &format!("{root}data/{key}"), data.len()))
 }
 
 /// An entry, which torch does not compress: it cannot be longer than the file.
@@ -101,17 +106,25 @@ fn storage<'a>(objects: &Pickle<'a>, id: Value<'a>) -> Result<(&'a str, &'a str)
     }
 }
 
+/// The tensors of a file of `length` bytes. Views may share a storage, but not so often that a small file fills the memory or is read
+/// for hours.
 fn collect(
     objects: &Pickle<'_>,
+    length: usize,
     mut fetch: impl FnMut(&str) -> Result<Vec<u8>, String>,
 ) -> Result<Tensors, String> {
+    let (mut elements, mut read) = (length, length.saturating_mul(READS));
     let mut tensors = Tensors::new();
     for (name, value) in objects.leaves(".")? {
         let problem = |problem: String| format!("{name}: {problem}");
         // Numbers and texts beside the tensors say nothing about weights.
         let Some(args) = arguments(objects, value).map_err(problem)? else { continue };
         let view = View::new(objects, args).map_err(problem)?;
-        if let Some(tensor) = view.read(&mut fetch).map_err(problem)? {
+        let bytes = fetch(view.key).map_err(problem)?;
+        let too_many = || problem("the file's tensors share their storages too often".to_owned());
+        read = read.checked_sub(bytes.len()).ok_or_else(too_many)?;
+        elements = view.count().and_then(|count| elements.checked_sub(count)).ok_or_else(too_many)?;
+        if let Some(tensor) = view.read(&bytes).map_err(problem)? {
             tensors.insert(name, tensor);
         }
     }
@@ -169,8 +182,13 @@ impl<'a> View<'a> {
         Ok(Self { kind, key, offset, size, stride })
     }
 
+    /// Number of elements, if there is one.
+    fn count(&self) -> Option<usize> {
+        self.size.iter().try_fold(1_usize, |n, s| n.checked_mul(*s))
+    }
+
     /// None for whole numbers, such as counts of batches.
-    fn read(&self, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> Result<Option<Tensor>, String> {
+    fn read(&self, bytes: &[u8]) -> Result<Option<Tensor>, String> {
         let dtype = match self.kind {
             "FloatStorage" => DType::F32,
             "DoubleStorage" => DType::F64,
@@ -179,7 +197,6 @@ impl<'a> View<'a> {
             kind if width(kind).is_some() => return Ok(None),
             kind => return Err(format!("a storage of type {kind}")),
         };
-        let bytes = fetch(self.key)?;
         let length = bytes.len() / dtype.size_in_bytes();
         let storage =
             Tensor::from_raw_buffer(&bytes[..length * dtype.size_in_bytes()], dtype, &[length], &Device::Cpu);
@@ -191,7 +208,7 @@ impl<'a> View<'a> {
 
     /// The elements in order; none when they do not all lie in the storage, or are more than it has.
     fn gather(&self, storage: &[f32]) -> Option<Vec<f32>> {
-        let count = self.size.iter().try_fold(1_usize, |n, s| n.checked_mul(*s))?;
+        let count = self.count()?;
         if self.size.len() != self.stride.len() || count > storage.len() {
             return None;
         }
@@ -244,5 +261,31 @@ mod tests {
         ] {
             assert!(view(offset, &size, &stride).gather(&storage).is_none(), "{offset} {size:?} {stride:?}");
         }
+    }
+
+    #[test]
+    fn many_views_of_one_storage_are_refused() {
+        let text = |text: &str| [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
+        let views = |count: usize| {
+            let id = [
+                &b"("[..],
+                &text("storage"),
+                b"ctorch\nFloatStorage\n",
+                &text("0"),
+                &text("cpu"),
+                b"K\x08tQ",
+            ];
+            let head = [&b"\x80\x02}("[..], &text("0"), b"ctorch._utils\n_rebuild_tensor_v2\n("].concat();
+            let mut data = [&head[..], &id.concat(), b"K\x00K\x08\x85K\x01\x85\x89}tRq\x01"].concat();
+            (1..count).for_each(|i| data.extend([&text(&i.to_string())[..], b"h\x01"].concat()));
+            data.extend(b"u.");
+            data
+        };
+        let read = |count| {
+            let data = views(count);
+            collect(&Pickle::read(&data).unwrap(), 64, |_| Ok(vec![0; 32]))
+        };
+        assert_eq!(read(8).unwrap().len(), 8);
+        assert!(read(9).unwrap_err().contains("too often"));
     }
 }
