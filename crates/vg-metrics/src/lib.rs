@@ -6,6 +6,7 @@
 //! |---|---|
 //! | which protocol a name stands for | [`protocol`], [`PROTOCOLS`] |
 //! | clips as bytes | [`Frames`], [`Clip`] |
+//! | feature networks, their weights, resizing | [`network`], [`weights`], [`resize`] |
 //! | feature vectors: kept, or as a Gaussian in bounded memory | [`Features`], [`Gaussian`] |
 //! | distances of sets | [`frechet`], [`kernel`], [`precision_recall`], [`sliced_wasserstein`] |
 //! | scores of one set | [`inception_score`], [`acd`], [`sanity`] |
@@ -22,14 +23,18 @@ mod gaussian;
 pub mod inception_score;
 pub mod kernel;
 mod linalg;
+pub mod network;
 mod pixels;
 pub mod precision_recall;
 mod protocol;
 mod registry;
+pub mod resize;
 mod result;
 pub mod sanity;
+mod separable;
 pub mod similarity;
 pub mod sliced_wasserstein;
+pub mod weights;
 
 pub use error::{Error, Result};
 pub use features::Features;
