@@ -140,14 +140,23 @@ impl Clip {
     /// Every `stride`-th frame from the first on, `count` of them.
     ///
     /// # Errors
-    /// [`Error::TooFew`] when the clip is too short, [`Error::Setting`] when `stride` or `count` is 0.
+    /// As [`Clip::window`].
     pub fn every(&self, stride: usize, count: usize) -> Result<Self> {
+        self.window(0, stride, count)
+    }
+
+    /// Every `stride`-th frame from `start` on, `count` of them.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`] when the clip is too short, [`Error::Setting`] when `stride` or `count` is 0.
+    pub fn window(&self, start: usize, stride: usize, count: usize) -> Result<Self> {
         if stride == 0 || count == 0 {
             let got = format!("{count} frames, stride {stride}");
             return Err(Error::setting("choice of frames", got, "1 or more of both"));
         }
-        Error::at_least(format!("frames of clip {}", self.name), self.dims[0], (count - 1) * stride + 1)?;
-        let pixels = (0..count).flat_map(|t| self.frames().frame(t * stride)).copied().collect();
+        let needed = start.saturating_add((count - 1).saturating_mul(stride)).saturating_add(1);
+        Error::at_least(format!("frames of clip {}", self.name), self.dims[0], needed)?;
+        let pixels = (0..count).flat_map(|t| self.frames().frame(start + t * stride)).copied().collect();
         Self::new(self.name.clone(), pixels, [count, self.dims[1], self.dims[2], self.dims[3]])
     }
 }

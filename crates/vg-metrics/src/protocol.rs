@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use candle_core::Tensor;
 use serde::Serialize;
 
 use crate::acd::Colour;
@@ -9,7 +10,9 @@ use crate::error::{Error, Result};
 use crate::gaussian::Divisor;
 use crate::inception_score::InceptionScore;
 use crate::kernel::Estimator;
+use crate::resize::Resize;
 use crate::similarity::{Psnr, Ssim};
+use crate::weights::Network;
 
 /// Everything that a metric's name fixes. Values measured under different protocols do not compare.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,9 +24,9 @@ pub struct Protocol {
     /// What is computed.
     pub measure: Measure,
     /// The network whose outputs it is computed from, if there is one.
-    pub network: Option<Network>,
+    pub network: Option<Extractor>,
     /// How frames are brought to the network's size.
-    pub resize: Resize,
+    pub resize: Framing,
     /// What is measured.
     pub input: Input,
     /// How many clips are taken.
@@ -86,7 +89,7 @@ pub enum Measure {
 /// A network and its output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Network {
+pub enum Extractor {
     /// I3D of the TF-Hub module deepmind/i3d-kinetics-400/1: 400 logits, averaged over time.
     I3d,
     /// The same weights with BatchNorm's epsilon at 1e-5, as VideoGPT and TATS have it.
@@ -111,19 +114,19 @@ pub enum Network {
     VgSoftmax,
 }
 
-impl Network {
-    /// Name of the weights, as `download` takes it.
-    pub const fn weights(self) -> &'static str {
-        match self {
-            Self::I3d | Self::I3dEpsilon1e5 => "i3d",
-            Self::C3dUcf101 => "c3d-ucf101",
-            Self::InceptionPool | Self::InceptionSoftmax => "inception-fid",
-            Self::LpipsAlex => "lpips-alex",
-            Self::LpipsVgg => "lpips-vgg",
-            Self::StLpipsVgg => "st-lpips",
-            Self::FaceEmbedding => "face-api",
-            Self::VgFeatures | Self::VgSoftmax => "vg",
-        }
+impl Extractor {
+    /// The weights that it is made of, by the names that `download` takes; none for this project's own network, which is not downloaded.
+    pub const fn weights(self) -> Option<&'static [Network]> {
+        Some(match self {
+            Self::I3d | Self::I3dEpsilon1e5 => &[Network::I3d],
+            Self::C3dUcf101 => &[Network::C3d],
+            Self::InceptionPool | Self::InceptionSoftmax => &[Network::InceptionV3],
+            Self::LpipsAlex => &[Network::AlexNet, Network::LpipsHeads],
+            Self::LpipsVgg => &[Network::Vgg16, Network::LpipsHeads],
+            Self::StLpipsVgg => &[Network::StLpips],
+            Self::FaceEmbedding => &[Network::Face],
+            Self::VgFeatures | Self::VgSoftmax => return None,
+        })
     }
 
     /// Fewest frames that a clip must have.
@@ -139,28 +142,53 @@ impl Network {
 
 /// How frames are brought to a network's size; none of the rules removes frequencies first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Resize {
+pub enum Framing {
     /// Frames as they are.
     None,
-    /// Bilinear with TF-1's source coordinates, i n / o, to a square of this side.
-    Tf1(usize),
-    /// Bilinear between half-pixel centres to a square of this side.
-    HalfPixel(usize),
-    /// Half-pixel bilinear until the shorter side has this length, then the centre square.
-    ShortSideHalfPixel(usize),
-    /// TGAN's input of C3D: bicubic to 128 x 128, BGR, minus columns 21 to 148 of the mean, rows and columns 8 to 119.
+    /// To a square of this side.
+    Square(Resize, usize),
+    /// Until the shorter side has this length, the longer one rounded up, then the centre square.
+    ShortSide(Resize, usize),
+    /// [TGAN's input](crate::network::c3d::Preparation::Tgan) of C3D.
     C3dTgan,
-    /// TGANv2's input of C3D: BGR, bilinear with aligned corners to 112 x 112, minus rows and columns 8 to 119 of the mean.
+    /// [TGANv2's input](crate::network::c3d::Preparation::TganV2) of C3D.
     C3dTganV2,
 }
 
-impl fmt::Display for Resize {
+impl Framing {
+    /// Frames at the network's size, pixels on the scale that they had. The inputs of C3D subtract a mean that belongs to the network, so
+    /// that they are its business: frames come back as they are.
+    ///
+    /// # Shapes
+    /// - `x` `[..., H, W]`, f32 or u8; returns `[..., side, side]`, f32 where anything was resized
+    ///
+    /// # Errors
+    /// As [`Resize::apply`].
+    pub fn apply(self, x: &Tensor) -> vg_core::Result<Tensor> {
+        let (h, w) = match x.dims() {
+            [.., h, w] if *h > 0 && *w > 0 => (*h, *w),
+            dims => return Err(vg_core::Error::shape("frames to resize", "[..., H, W]", dims)),
+        };
+        match self {
+            Self::None | Self::C3dTgan | Self::C3dTganV2 => Ok(x.clone()),
+            Self::Square(rule, side) => rule.apply(x, (side, side)),
+            Self::ShortSide(rule, side) => {
+                let short = h.min(w);
+                let (h, w) = ((h * side).div_ceil(short), (w * side).div_ceil(short));
+                let x = rule.apply(x, (h, w))?;
+                let rank = x.rank();
+                Ok(x.narrow(rank - 2, (h - side) / 2, side)?.narrow(rank - 1, (w - side) / 2, side)?)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Framing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::None => write!(f, "none"),
-            Self::Tf1(side) => write!(f, "tf1-{side}"),
-            Self::HalfPixel(side) => write!(f, "half-pixel-{side}"),
-            Self::ShortSideHalfPixel(side) => write!(f, "short-side-half-pixel-{side}"),
+            Self::Square(rule, side) => write!(f, "{}-{side}", rule.name()),
+            Self::ShortSide(rule, side) => write!(f, "short-side-{}-{side}", rule.name()),
             Self::C3dTgan => write!(f, "c3d-tgan"),
             Self::C3dTganV2 => write!(f, "c3d-tganv2"),
         }
@@ -231,7 +259,7 @@ impl Protocol {
 
     /// Fewest frames that a clip must have.
     pub fn min_frames(&self) -> usize {
-        let of_network = self.network.map_or(1, Network::min_frames);
+        let of_network = self.network.map_or(1, Extractor::min_frames);
         let of_measure = match self.measure {
             Measure::AcdColour(_) | Measure::AcdEmbedding | Measure::Frozen | Measure::Motion => 2,
             _ => 1,
@@ -278,5 +306,35 @@ impl Protocol {
         Error::at_least(format!("{}: clips of the {what} set", self.name), clips, needed)?;
         let what = format!("{}: frames in clips of the {what} set", self.name);
         Error::at_least(what, frames, self.min_frames())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::registry::PROTOCOLS;
+
+    #[test]
+    fn framing_resizes_and_cuts() {
+        let x = Tensor::arange(0u32, 24, &Device::Cpu).unwrap().to_dtype(candle_core::DType::F32).unwrap();
+        let x = x.reshape((1, 4, 6)).unwrap();
+        let dims = |framing: Framing| framing.apply(&x).unwrap().dims().to_vec();
+        assert_eq!(dims(Framing::None), [1, 4, 6]);
+        assert_eq!(dims(Framing::Square(Resize::Tf1, 8)), [1, 8, 8]);
+        let centre = Framing::ShortSide(Resize::HalfPixel, 4).apply(&x).unwrap();
+        assert_eq!(centre.to_vec3::<f32>().unwrap()[0][0], [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(Framing::ShortSide(Resize::HalfPixel, 224).to_string(), "short-side-half-pixel-224");
+        assert!(Framing::Square(Resize::Tf1, 8).apply(&Tensor::new(1f32, &Device::Cpu).unwrap()).is_err());
+    }
+
+    #[test]
+    fn every_network_but_our_own_can_be_downloaded() {
+        for extractor in PROTOCOLS.iter().filter_map(|p| p.network) {
+            let own = matches!(extractor, Extractor::VgFeatures | Extractor::VgSoftmax);
+            assert_eq!(extractor.weights().is_none(), own, "{extractor:?}");
+        }
+        assert_eq!(Extractor::I3dEpsilon1e5.weights(), Some(&[Network::I3d][..]));
     }
 }

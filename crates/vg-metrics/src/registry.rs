@@ -6,7 +6,8 @@ use crate::gaussian::Divisor;
 use crate::inception_score::InceptionScore;
 use crate::kernel::Estimator;
 use crate::precision_recall::NEIGHBOURS;
-use crate::protocol::{Better, Clips, FrameRule, Input, Measure, Network, Protocol, Resize};
+use crate::protocol::{Better, Clips, Extractor, FrameRule, Framing, Input, Measure, Protocol};
+use crate::resize::Resize;
 use crate::similarity::{Psnr, Ssim};
 
 /// All metrics.
@@ -28,8 +29,8 @@ pub static PROTOCOLS: &[Protocol] = &[
     Protocol {
         name: "fvd-videogpt",
         title: "FVD of VideoGPT (BatchNorm epsilon 1e-5, short side and centre crop)",
-        network: Some(Network::I3dEpsilon1e5),
-        resize: Resize::ShortSideHalfPixel(224),
+        network: Some(Extractor::I3dEpsilon1e5),
+        resize: Framing::ShortSide(Resize::HalfPixel, 224),
         clips: Clips::First(256),
         frames: FrameRule::Window { count: 16, stride: 1 },
         source: "VideoGPT, its BAIR evaluation",
@@ -38,8 +39,8 @@ pub static PROTOCOLS: &[Protocol] = &[
     Protocol {
         name: "fvd-vg",
         title: "Fréchet distance in this project's small network, for procedural clips",
-        network: Some(Network::VgFeatures),
-        resize: Resize::HalfPixel(64),
+        network: Some(Extractor::VgFeatures),
+        resize: Framing::Square(Resize::HalfPixel, 64),
         source: "this project",
         ..FVD
     },
@@ -54,7 +55,7 @@ pub static PROTOCOLS: &[Protocol] = &[
         name: "is-tgan",
         title: "Inception Score of TGAN",
         measure: Measure::InceptionScore { rule: InceptionScore::TGAN, runs: 1 },
-        resize: Resize::C3dTgan,
+        resize: Framing::C3dTgan,
         clips: Clips::First(10_000),
         source: "Saito et al. 2017, official code",
         ..VIDEO_IS
@@ -71,8 +72,8 @@ pub static PROTOCOLS: &[Protocol] = &[
         name: "is-vg",
         title: "Inception Score in this project's small network, for procedural clips",
         measure: Measure::InceptionScore { rule: InceptionScore::PLAIN, runs: 1 },
-        network: Some(Network::VgSoftmax),
-        resize: Resize::HalfPixel(64),
+        network: Some(Extractor::VgSoftmax),
+        resize: Framing::Square(Resize::HalfPixel, 64),
         clips: Clips::All,
         frames: FrameRule::All,
         source: "this project",
@@ -97,7 +98,7 @@ pub static PROTOCOLS: &[Protocol] = &[
         name: "is-image",
         title: "Inception Score of images, one random frame of each clip, ten parts",
         measure: Measure::InceptionScore { rule: InceptionScore::IMAGES, runs: 1 },
-        network: Some(Network::InceptionSoftmax),
+        network: Some(Extractor::InceptionSoftmax),
         input: Input::OneSet,
         better: Better::Higher,
         source: "Salimans et al. 2016",
@@ -121,9 +122,9 @@ pub static PROTOCOLS: &[Protocol] = &[
     ),
     ssim("ssim-svg", "SSIM, uniform window, range 2", Ssim::SVG, "eval_seq of SVG with scikit-image 0.14"),
     ssim("ssim-skimage", "SSIM, uniform window, range 1", Ssim::SKIMAGE, "scikit-image, range given"),
-    lpips("lpips-alex", "LPIPS v0.1, AlexNet", Network::LpipsAlex, "Zhang et al. 2018"),
-    lpips("lpips-vgg", "LPIPS v0.1, VGG16", Network::LpipsVgg, "Zhang et al. 2018"),
-    lpips("st-lpips", "Shift-tolerant LPIPS, VGG16", Network::StLpipsVgg, "Ghildyal and Liu 2022"),
+    lpips("lpips-alex", "LPIPS v0.1, AlexNet", Extractor::LpipsAlex, "Zhang et al. 2018"),
+    lpips("lpips-vgg", "LPIPS v0.1, VGG16", Extractor::LpipsVgg, "Zhang et al. 2018"),
+    lpips("st-lpips", "Shift-tolerant LPIPS, VGG16", Extractor::StLpipsVgg, "Ghildyal and Liu 2022"),
     ACD,
     Protocol {
         name: "acd-c-shapes",
@@ -135,7 +136,7 @@ pub static PROTOCOLS: &[Protocol] = &[
         name: "acd-i",
         title: "Average content distance of face embeddings",
         measure: Measure::AcdEmbedding,
-        network: Some(Network::FaceEmbedding),
+        network: Some(Extractor::FaceEmbedding),
         source: "Tulyakov et al. 2018; embedding of face-api instead of OpenFace",
         ..ACD
     },
@@ -144,7 +145,7 @@ pub static PROTOCOLS: &[Protocol] = &[
         title: "Sliced Wasserstein distance, one random frame of each clip, times 1000",
         measure: Measure::SlicedWasserstein,
         network: None,
-        resize: Resize::None,
+        resize: Framing::None,
         source: "Karras et al. 2018 (there 16 384 images)",
         ..FID
     },
@@ -183,8 +184,8 @@ const FVD: Protocol = Protocol {
     name: "fvd",
     title: "Fréchet video distance",
     measure: Measure::Frechet(Divisor::NMinusOne),
-    network: Some(Network::I3d),
-    resize: Resize::Tf1(224),
+    network: Some(Extractor::I3d),
+    resize: Framing::Square(Resize::Tf1, 224),
     input: Input::TwoSets,
     clips: Clips::All,
     frames: FrameRule::All,
@@ -194,7 +195,7 @@ const FVD: Protocol = Protocol {
 
 const STYLEGAN_V: Protocol = Protocol {
     measure: Measure::Frechet(Divisor::N),
-    resize: Resize::HalfPixel(224),
+    resize: Framing::Square(Resize::HalfPixel, 224),
     clips: Clips::First(2048),
     frames: FrameRule::Window { count: 16, stride: 1 },
     source: "Skorokhodov et al. 2022, official code",
@@ -204,8 +205,8 @@ const STYLEGAN_V: Protocol = Protocol {
 /// StyleGAN-V's, which runs TGANv2's network.
 const VIDEO_IS: Protocol = Protocol {
     measure: Measure::InceptionScore { rule: InceptionScore::STYLEGAN_V, runs: 1 },
-    network: Some(Network::C3dUcf101),
-    resize: Resize::C3dTganV2,
+    network: Some(Extractor::C3dUcf101),
+    resize: Framing::C3dTganV2,
     input: Input::OneSet,
     better: Better::Higher,
     ..STYLEGAN_V
@@ -214,8 +215,8 @@ const VIDEO_IS: Protocol = Protocol {
 const FID: Protocol = Protocol {
     name: "fid",
     title: "FID, one random frame of each clip",
-    network: Some(Network::InceptionPool),
-    resize: Resize::Tf1(299),
+    network: Some(Extractor::InceptionPool),
+    resize: Framing::Square(Resize::Tf1, 299),
     frames: FrameRule::One,
     source: "Heusel et al. 2017",
     ..FVD
@@ -226,7 +227,7 @@ const PSNR: Protocol = Protocol {
     title: "PSNR over the whole frame",
     measure: Measure::Psnr(Psnr::Frame),
     network: None,
-    resize: Resize::None,
+    resize: Framing::None,
     input: Input::Pairs,
     better: Better::Higher,
     source: "tf.image.psnr; SAVP",
@@ -237,7 +238,12 @@ const fn ssim(name: &'static str, title: &'static str, variant: Ssim, source: &'
     Protocol { name, title, measure: Measure::Ssim(variant), source, ..PSNR }
 }
 
-const fn lpips(name: &'static str, title: &'static str, network: Network, source: &'static str) -> Protocol {
+const fn lpips(
+    name: &'static str,
+    title: &'static str,
+    network: Extractor,
+    source: &'static str,
+) -> Protocol {
     let (measure, better) = (Measure::Perceptual, Better::Lower);
     Protocol { name, title, measure, network: Some(network), better, source, ..PSNR }
 }
@@ -247,7 +253,7 @@ const ACD: Protocol = Protocol {
     title: "Average content distance of the frames' mean colour",
     measure: Measure::AcdColour(Colour::Frame),
     network: None,
-    resize: Resize::None,
+    resize: Framing::None,
     input: Input::OneSet,
     source: "Tulyakov et al. 2018; levels of 255",
     ..FVD
@@ -267,7 +273,7 @@ const MOTION: Protocol = Protocol {
     title: "Motion energy",
     measure: Measure::Motion,
     network: None,
-    resize: Resize::None,
+    resize: Framing::None,
     input: Input::OneSet,
     better: Better::Higher,
     source: "this project; compare with real clips",
@@ -303,12 +309,15 @@ mod tests {
     #[test]
     fn names_fix_what_the_specification_says() {
         let fvd = protocol("fvd").unwrap();
-        assert_eq!((fvd.resize, fvd.divisor()), (Resize::Tf1(224), Some(Divisor::NMinusOne)));
+        assert_eq!(
+            (fvd.resize, fvd.divisor()),
+            (Framing::Square(Resize::Tf1, 224), Some(Divisor::NMinusOne))
+        );
         assert_eq!((fvd.clips, fvd.frames), (Clips::All, FrameRule::All));
         let stylegan = protocol("fvd2048_128f_subsample8f").unwrap();
         assert_eq!((stylegan.divisor(), stylegan.stride()), (Some(Divisor::N), 8));
-        assert_eq!((stylegan.min_frames(), stylegan.resize), (121, Resize::HalfPixel(224)));
-        assert_eq!(protocol("fvd-videogpt").unwrap().network, Some(Network::I3dEpsilon1e5));
+        assert_eq!((stylegan.min_frames(), stylegan.resize), (121, Framing::Square(Resize::HalfPixel, 224)));
+        assert_eq!(protocol("fvd-videogpt").unwrap().network, Some(Extractor::I3dEpsilon1e5));
         assert_eq!(protocol("is-tgan").unwrap().clips, Clips::First(10_000));
         assert_eq!(protocol("ssim-svg").unwrap().measure, Measure::Ssim(Ssim::SVG));
         assert_eq!(protocol("lpips-alex").unwrap().better, Better::Lower);
