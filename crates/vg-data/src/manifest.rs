@@ -1,4 +1,6 @@
-//! What is known about each data set: `datasets/*.toml`.
+//! What is known about each data set, `datasets/*.toml`, and about the weights of networks that judge clips, `networks/*.toml`.
+//!
+//! Both are files with lengths and checksums in packages of registries, so they share one format and one way to be fetched.
 
 use std::path::Path;
 
@@ -17,7 +19,15 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("emoji", include_str!("../../../datasets/emoji.toml")),
 ];
 
-/// One data set.
+/// The manifests of networks that come with the crate.
+const NETWORKS: &[(&str, &str)] = &[
+    ("i3d", include_str!("../../../networks/i3d.toml")),
+    ("st-lpips", include_str!("../../../networks/st-lpips.toml")),
+    ("lpips-heads", include_str!("../../../networks/lpips-heads.toml")),
+    ("face", include_str!("../../../networks/face.toml")),
+];
+
+/// One data set, or the weights of a network.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -37,9 +47,11 @@ pub struct Manifest {
     pub citation: String,
     /// What is inside, in words.
     pub contents: String,
-    /// How train and test are told apart, in words.
+    /// How train and test are told apart, in words; nothing for a network.
+    #[serde(default)]
     pub split: String,
-    /// Number of clips or images.
+    /// Number of clips or images; zero for a network.
+    #[serde(default)]
     pub expected: Expected,
     /// What has to be fetched; nothing for procedural sets.
     #[serde(default)]
@@ -56,10 +68,12 @@ pub enum Kind {
     Images,
     /// Clips.
     Clips,
+    /// Weights of a network, as others publish them.
+    Network,
 }
 
 /// Number of clips or images of each split.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Expected {
     /// For training.
@@ -162,6 +176,10 @@ impl Manifest {
         if !plain(&self.name) {
             return Err(format!("{:?} cannot be the name of a data set", self.name));
         }
+        let divided = !self.split.is_empty() && self.expected != Expected::default();
+        if divided == (self.kind == Kind::Network) {
+            return Err("`split` and `expected` belong to data sets, and only to them".to_owned());
+        }
         for part in &self.parts {
             if part.files.is_empty() && part.take.is_none() {
                 return Err(format!("part {:?} names neither `files` nor `take`", part.name));
@@ -200,6 +218,12 @@ pub fn find(name: &str, overrides: Option<&Path>) -> Result<Manifest> {
     }
 }
 
+/// The manifest of a network whose weights a package registry has.
+pub fn network(name: &str) -> Option<Result<Manifest>> {
+    let (_, text) = NETWORKS.iter().find(|(known, _)| *known == name)?;
+    Some(Manifest::parse(text, Path::new(&format!("networks/{name}.toml"))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -212,6 +236,18 @@ mod tests {
             assert_eq!(manifest.parts.is_empty(), manifest.kind == Kind::Procedural);
         }
         assert!(find("mnits", None).unwrap_err().to_string().contains("did you mean \"mnist\"?"));
+    }
+
+    #[test]
+    fn all_networks_are_sound_and_named_like_their_files() {
+        for (name, text) in NETWORKS {
+            let manifest = network(name).unwrap().unwrap();
+            assert_eq!((manifest.name.as_str(), manifest.kind), (*name, Kind::Network));
+            assert!(manifest.parts.iter().all(|part| !part.files.is_empty()));
+            let message = Manifest::parse(&text.replace("\"network\"", "\"clips\""), Path::new("m.toml"));
+            assert!(message.unwrap_err().to_string().contains("belong to data sets"));
+        }
+        assert!(network("c3d").is_none());
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod bench;
 mod ci;
 mod datasets;
 mod download;
+mod eval;
 mod help_text;
 mod models;
 mod parity;
@@ -47,6 +48,7 @@ enum Command {
     Download(download::Args),
     Train(Box<train::Args>),
     Sample(sample::Args),
+    Eval(eval::Args),
     Report(report::Args),
     Parity(parity::Args),
     Bench(bench::Args),
@@ -67,6 +69,7 @@ impl Cli {
             Command::Download(args) => download::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Sample(args) => sample::run(&args),
+            Command::Eval(args) => eval::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Parity(args) => parity::run(&args),
             Command::Bench(args) => bench::run(&args),

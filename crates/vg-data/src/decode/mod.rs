@@ -13,7 +13,10 @@ pub use self::{
     ffmpeg::Ffmpeg,
     sniff::{Format, sniff},
 };
-use crate::{frames::FrameSize, resize::Resizer};
+use crate::{
+    frames::{FrameSize, Frames},
+    resize::Resizer,
+};
 
 /// What can be read, for messages.
 pub const ACCEPTED: &str = "GIF, animated WebP, APNG, Y4M, folders that hold nothing but numbered images, and through the ffmpeg program mp4, avi, mkv, webm, mov, mpeg";
@@ -76,6 +79,43 @@ pub fn decode(
             Format::Jpeg => animation::still(path, &mut each),
         },
     }
+}
+
+/// The first frames of a clip, `most` at the utmost, at their own size.
+///
+/// # Errors
+/// [`Error::Format`] for a damaged file or frames of several sizes, [`Error::Io`] for one that cannot be read, [`Error::Unsupported`] for
+/// videos, whose frames come from ffmpeg at a size that is asked for.
+pub fn decode_whole(origin: &Origin, most: usize) -> Result<Frames> {
+    let path = origin.files().first().map(PathBuf::as_path).unwrap_or_else(|| Path::new(""));
+    let mut found: Option<(FrameSize, Vec<u8>)> = None;
+    let mut count = 0;
+    let mut each = |picture: Picture<'_>| {
+        let (size, data) = found.get_or_insert_with(|| (picture.size, Vec::new()));
+        if picture.size != *size {
+            let problem = format!("frame {count} is {}, the first is {size}", picture.size);
+            return Err(Error::format(path, problem));
+        }
+        if count < most {
+            data.extend_from_slice(picture.pixels);
+            count += 1;
+        }
+        Ok(())
+    };
+    match origin {
+        Origin::Images(paths) => paths.iter().take(most).try_for_each(|p| animation::still(p, &mut each)),
+        Origin::File(path, format) => match format {
+            Format::Gif | Format::WebP | Format::Png => animation::frames(path, *format, &mut each),
+            Format::Y4m => y4m::frames(path, &mut each),
+            Format::Jpeg => animation::still(path, &mut each),
+            Format::Video => Err(Error::Unsupported(format!(
+                "{}: clips at their own size are read from GIF, WebP, APNG, Y4M and folders of images; convert it with ffmpeg",
+                path.display()
+            ))),
+        },
+    }?;
+    let (size, data) = found.ok_or_else(|| Error::format(path, "there are no frames"))?;
+    Frames::from_bytes(count, size, data)
 }
 
 /// Resizes pictures; keeps its tables while the size of the source does not change.

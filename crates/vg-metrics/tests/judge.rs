@@ -1,0 +1,129 @@
+//! From names and clips to values.
+
+mod support;
+
+use vg_metrics::{Clip, Error, Judge, Measurement, Result, protocol};
+
+const NOWHERE: &str = "folder/without/weights";
+
+/// A moving pattern, another one for each number.
+fn clip(set: &str, number: usize, dims: [usize; 4]) -> Result<Clip> {
+    let [frames, height, width, channels] = dims;
+    let count = frames * height * width * channels;
+    let pixel = |i: usize| {
+        let (c, x, y) = (i % channels, i / channels % width, i / channels / width % height);
+        let t = i / channels / width / height;
+        ((x * (3 + number) + y * (5 + 2 * number) + 7 * t * (number + 1) + 40 * c) % 256) as u8
+    };
+    Clip::new(format!("{set} {number}"), (0..count).map(pixel).collect(), dims)
+}
+
+fn clips(set: &str, numbers: std::ops::Range<usize>, dims: [usize; 4]) -> impl Iterator<Item = Result<Clip>> {
+    numbers.map(move |number| clip(set, number, dims))
+}
+
+fn compare(metric: &str, real: std::ops::Range<usize>, fake: std::ops::Range<usize>) -> Result<Measurement> {
+    let dims = [6, 32, 32, 3];
+    Judge::open(metric, NOWHERE)?.compare(clips("real", real, dims), clips("fake", fake, dims))
+}
+
+fn score(metric: &str, count: usize, dims: [usize; 4]) -> Result<Measurement> {
+    Judge::open(metric, NOWHERE)?.score(clips("fake", 0..count, dims))
+}
+
+#[test]
+fn pairs_are_averaged_over_frames() {
+    for metric in ["psnr", "psnr-svg", "ssim-finn", "ssim-svg", "ssim-skimage", "ssim-tf", "ssim-cv2"] {
+        let result = compare(metric, 0..3, 1..4).unwrap();
+        let mean = |k: usize| -> f64 {
+            let (a, b) = (clip("a", k, [6, 32, 32, 3]).unwrap(), clip("b", k + 1, [6, 32, 32, 3]).unwrap());
+            let values = match protocol(metric).unwrap().measure {
+                vg_metrics::Measure::Psnr(psnr) => psnr.of_clips(&a.frames(), &b.frames()),
+                vg_metrics::Measure::Ssim(ssim) => ssim.of_clips(&a.frames(), &b.frames()),
+                other => panic!("{other:?}"),
+            };
+            values.unwrap().iter().sum::<f64>() / 6.0
+        };
+        let want = (mean(0) + mean(1) + mean(2)) / 3.0;
+        assert!((result.value.unwrap() - want).abs() < 1e-9, "{metric}");
+        let interval = result.interval.unwrap();
+        assert!(interval.low <= want && want <= interval.high, "{metric} {interval:?}");
+        assert_eq!((result.num_real, result.num_fake, result.clip), (3, 3, [6, 32, 32]));
+    }
+    let equal = compare("psnr", 0..2, 0..2).unwrap();
+    assert_eq!((equal.value, equal.infinite), (None, 12));
+    let error = compare("psnr", 0..3, 0..2).unwrap_err().to_string();
+    assert!(
+        error.contains("clips of the fake set for those of the real set: 2 given, at least 3"),
+        "{error}"
+    );
+}
+
+#[test]
+fn sets_are_compared_and_a_set_is_no_distance_from_itself() {
+    assert_eq!(compare("swd", 0..4, 0..4).unwrap().value, Some(0.0));
+    let other = compare("swd", 0..4, 4..8).unwrap();
+    assert!(other.value.unwrap() > 1.0, "{other:?}");
+    assert_eq!(other.parts.len(), 2, "levels of 32 and 16 pixels");
+    assert_eq!(other.clip, [1, 32, 32], "one frame is looked at");
+    assert_eq!(compare("swd", 0..4, 4..8).unwrap(), other);
+}
+
+#[test]
+fn generated_clips_are_scored_alone() {
+    let dims = [6, 32, 32, 3];
+    for metric in ["acd-c", "acd-c-shapes", "motion", "diversity"] {
+        let result = score(metric, 3, dims).unwrap();
+        assert!(result.value.unwrap() > 0.0, "{metric}");
+        assert_eq!((result.num_real, result.num_fake), (0, 3), "{metric}");
+    }
+    assert_eq!(score("frozen", 3, dims).unwrap().value, Some(0.0));
+    let alike = score("ms-ssim", 3, dims).unwrap().value.unwrap();
+    assert!((-1.0..1.0).contains(&alike), "{alike}");
+}
+
+#[test]
+fn what_does_not_fit_is_named() {
+    let dims = [6, 32, 32, 3];
+    let mixed = clips("fake", 0..2, dims).chain(clips("long", 2..3, [7, 32, 32, 3]));
+    let error = Judge::open("motion", NOWHERE).unwrap().score(mixed).unwrap_err();
+    let want = "clip long 2: expected 6 x 32 x 32 x 3 [T, H, W, C] as clip fake 0, got [7, 32, 32, 3]";
+    assert_eq!(error.to_string(), want);
+    let error = score("motion", 3, [1, 32, 32, 3]).unwrap_err();
+    assert_eq!(error.to_string(), "motion: frames of clip fake 0: 1 given, at least 2 needed");
+    let error = score("diversity", 1, dims).unwrap_err().to_string();
+    assert_eq!(error, "diversity: clips of the fake set: 1 given, at least 2 needed");
+    assert!(matches!(score("frozen", 0, dims), Err(Error::TooFew { .. })));
+    assert!(matches!(compare("psnr", 0..0, 0..0), Err(Error::TooFew { .. })));
+    assert!(matches!(compare("swd", 0..0, 0..2), Err(Error::TooFew { .. })));
+    assert!(score("psnr", 2, dims).unwrap_err().to_string().contains("real and generated clips for psnr"));
+    assert!(compare("motion", 0..2, 0..2).unwrap_err().to_string().contains("generated clips alone"));
+    let broken = [clip("fake", 0, dims), Err(Error::shape("clip broken", "frames", &[0]))];
+    assert!(
+        Judge::open("motion", NOWHERE).unwrap().score(broken).unwrap_err().to_string().contains("broken")
+    );
+    let open = |metric| Judge::open(metric, NOWHERE).unwrap_err().to_string();
+    for metric in ["fvd", "fvd2048_16f", "fvd-videogpt", "kvd", "precision"] {
+        assert!(open(metric).contains("`cargo xtask download i3d`"), "{metric}: {}", open(metric));
+    }
+    assert!(open("st-lpips").contains("`cargo xtask download st-lpips`"));
+    assert!(open("fvd-vg").contains("no weights"));
+    assert!(open("fdv").contains("did you mean \"fvd\"?"));
+}
+
+#[test]
+fn real_networks_give_zero_for_equal_sets_and_more_for_others() {
+    let Some(weights) = support::downloaded(vg_metrics::weights::Network::I3d) else { return };
+    let source = weights.source();
+    let folder = std::path::Path::new(&source).parent().unwrap();
+    let judge = Judge::open("fvd", folder).unwrap();
+    let dims = [9, 24, 32, 3];
+    let measure = |fake| judge.compare(clips("real", 0..3, dims), clips("fake", fake, dims)).unwrap();
+    let same = measure(0..3);
+    assert!(same.value.unwrap().abs() < 1e-6, "{same:?}");
+    assert_eq!(same.network_sha256.as_deref(), Some(weights.sha256()));
+    let other = measure(3..6).value.unwrap();
+    assert!(other > 1.0, "{other}");
+    let short = judge.compare(clips("real", 0..3, [8, 24, 32, 3]), clips("fake", 0..3, dims));
+    assert_eq!(short.unwrap_err().to_string(), "fvd: frames of clip real 0: 8 given, at least 9 needed");
+}

@@ -1,0 +1,174 @@
+//! `cargo xtask eval`.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use vg_data::decode::decode_whole;
+use vg_data::{Progress, Split, Unit};
+use vg_metrics::{Clip, Input, Judge, Measurement, protocol};
+
+use crate::data::Bar;
+use crate::failure::{Done, Failure};
+use crate::{console, threads};
+
+/// Measure a folder of clips by metrics with fixed protocols
+///
+/// Clips keep their size. Folders are read in the order of file names, as `train --data folder:PATH` does; psnr, ssim and lpips compare
+/// the first clips with each other, then the second ones, and so on. A broken file is an error: without it the value would be another.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask eval --real data/real --fake samples --metrics fvd,kvd\n  \
+    cargo xtask eval --real future --fake predicted --metrics psnr,ssim-finn --json\n  \
+    cargo xtask eval --fake samples --metrics motion,frozen,diversity --num 64\n\n\
+    Metrics: see crates/vg-metrics/README.md; a wrong name is answered with the nearest one.")]
+pub struct Args {
+    /// Folder of real clips, or of true ones for psnr, ssim and lpips; not needed for metrics of generated clips alone
+    #[arg(long, value_name = "DIR")]
+    real: Option<PathBuf>,
+    /// Folder of generated or predicted clips
+    #[arg(long, value_name = "DIR")]
+    fake: PathBuf,
+    /// Names of metrics, separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
+    metrics: Vec<String>,
+    /// Take the first N clips of each folder; all when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    num: Option<u64>,
+    /// Seed of random frames, pairs and directions
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Take the first T frames of each clip; all when absent
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    frames: Option<u64>,
+    /// Folder of the networks' weights, as `download` makes it
+    #[arg(long, value_name = "DIR", default_value = "data/cache/networks")]
+    weights: PathBuf,
+    /// Number of threads; all when absent. Changes nothing but the time
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    /// Print one JSON object per metric
+    #[arg(long)]
+    json: bool,
+}
+
+/// Runs the command.
+pub fn run(args: &Args) -> Result<Done> {
+    let judges = judges(args)?;
+    threads::fix(args.threads)?;
+    let fake = Folder::open(&args.fake, args)?;
+    let real = match &args.real {
+        Some(path) if judges.iter().any(needs_real) => Some(Folder::open(path, args)?),
+        _ => None,
+    };
+    judges.iter().try_for_each(|judge| check(judge, real.as_ref(), &fake))?;
+    for judge in &judges {
+        report(args, &measure(judge, real.as_ref(), &fake)?)?;
+    }
+    Ok(Done::Good)
+}
+
+/// Opens all metrics, so that mistakes show before the first measurement.
+fn judges(args: &Args) -> Result<Vec<Judge>> {
+    for name in &args.metrics {
+        let input = protocol(name)?.input;
+        if input != Input::OneSet && args.real.is_none() {
+            let text = format!("{name} compares with real clips, and --real is missing");
+            return Err(Failure::new(text).hint("give a folder of real clips with --real DIR").into());
+        }
+    }
+    let open = |name: &String| Ok(Judge::open(name, &args.weights)?.seed(args.seed));
+    args.metrics.iter().map(open).collect()
+}
+
+fn needs_real(judge: &Judge) -> bool {
+    judge.protocol().input != Input::OneSet
+}
+
+/// Refuses sets that are too small, and names of pairs that look wrong, before anything is decoded.
+fn check(judge: &Judge, real: Option<&Folder>, fake: &Folder) -> Result<()> {
+    let protocol = judge.protocol();
+    protocol.check_set("fake", fake.clips.len(), usize::MAX)?;
+    let Some(real) = real.filter(|_| needs_real(judge)) else { return Ok(()) };
+    protocol.check_set("real", real.clips.len(), usize::MAX)?;
+    let pairs = real.clips.iter().zip(&fake.clips);
+    let odd = pairs.map(|(a, b)| (&a.name, &b.name)).find(|(a, b)| stem(a) != stem(b));
+    if let Some((a, b)) = odd.filter(|_| protocol.input == Input::Pairs) {
+        console::warn(format!("{}: pairs have different names, such as {a} and {b}", protocol.name));
+    }
+    Ok(())
+}
+
+/// The name without its ending.
+fn stem(name: &str) -> PathBuf {
+    Path::new(name).with_extension("")
+}
+
+fn measure(judge: &Judge, real: Option<&Folder>, fake: &Folder) -> Result<Measurement> {
+    let real = real.filter(|_| needs_real(judge));
+    let bar = Bar::default();
+    let clips = fake.clips.len() + real.map_or(0, |r| r.clips.len());
+    bar.start(&format!("{}: {clips} clips", judge.protocol().name), clips as u64, Unit::Files);
+    let result = match real {
+        Some(real) => judge.compare(real.clips(&bar), fake.clips(&bar)),
+        None => judge.score(fake.clips(&bar)),
+    };
+    bar.finish();
+    let name = |folder: &Folder| folder.path.display().to_string();
+    Ok(Measurement { real: real.map(name), fake: Some(name(fake)), ..result? })
+}
+
+/// Clips that are decoded one by one.
+struct Folder {
+    path: PathBuf,
+    clips: Vec<vg_data::cache::Item>,
+    frames: Option<u64>,
+}
+
+impl Folder {
+    fn open(path: &Path, args: &Args) -> Result<Self> {
+        let mut clips = vg_data::folder::recipe(path, Split::Train, true)?.items;
+        if let Some(num) = args.num {
+            let (path, found) = (path.display(), clips.len());
+            if (found as u64) < num {
+                return Err(Failure::new(format!("--num {num}: {path} has {found} clips")).into());
+            }
+            clips.truncate(num as usize);
+        }
+        Ok(Self { path: path.to_path_buf(), clips, frames: args.frames })
+    }
+
+    fn clips<'a>(&'a self, bar: &'a Bar) -> impl Iterator<Item = vg_metrics::Result<Clip>> + 'a {
+        self.clips.iter().map(move |item| {
+            let clip = self.read(item);
+            bar.advance(1);
+            clip
+        })
+    }
+
+    fn read(&self, item: &vg_data::cache::Item) -> vg_metrics::Result<Clip> {
+        let most = self.frames.map_or(usize::MAX, |n| n as usize);
+        let found = decode_whole(&item.origin, most)?.with_channels(3);
+        let dims = [found.frames, found.height, found.width, found.channels];
+        let clip = Clip::new(self.path.join(&item.name).display().to_string(), found.data, dims)?;
+        // A clip that is too short is named by its window.
+        if most < usize::MAX { clip.every(1, most) } else { Ok(clip) }
+    }
+}
+
+fn report(args: &Args, result: &Measurement) -> Result<()> {
+    if args.json {
+        return console::json(result);
+    }
+    let value = result.value.map_or_else(|| "infinite".to_owned(), |value| format!("{value:.4}"));
+    let spread = match (&result.interval, result.std) {
+        (Some(i), _) => format!(" [{:.4}, {:.4}] {:.0} %", i.low, i.high, 100.0 * i.level),
+        (None, Some(std)) => format!(" +- {std:.4}"),
+        (None, None) => String::new(),
+    };
+    let real = if result.num_real > 0 { format!("{} real, ", result.num_real) } else { String::new() };
+    let [frames, height, width] = result.clip;
+    Ok(console::result(format!(
+        "{:<24} {value:>12}{spread}  ({real}{} fake, {frames} frames of {height}x{width})",
+        result.metric, result.num_fake
+    ))?)
+}

@@ -1,0 +1,89 @@
+//! `cargo xtask eval` on folders of small clips.
+
+mod program;
+
+use program::Place;
+
+/// `count` GIFs of `frames` frames of 32x32 pixels, a square that moves; `shade` is its grey level.
+fn folder(place: &Place, name: &str, count: usize, frames: usize, shade: u8) {
+    std::fs::create_dir_all(place.join(name)).unwrap();
+    for k in 0..count {
+        let path = place.join(name).join(format!("{k:03}.gif"));
+        let palette = [0, 0, 0, shade, shade, shade];
+        let mut encoder = gif::Encoder::new(std::fs::File::create(path).unwrap(), 32, 32, &palette).unwrap();
+        for t in 0..frames {
+            let inside = |i: usize| (i % 32).abs_diff(t + 4 * k + 4) < 4 && (i / 32).abs_diff(12) < 6;
+            let pixels = (0..32 * 32).map(|i| u8::from(inside(i))).collect::<Vec<_>>();
+            encoder.write_frame(&gif::Frame::from_indexed_pixels(32, 32, pixels, None)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn pairs_and_sets_are_measured() {
+    let place = Place::new();
+    folder(&place, "real", 3, 5, 200);
+    folder(&place, "fake", 3, 5, 149);
+    let call = "eval --real real --fake fake --metrics psnr,ssim-finn,swd,motion,frozen --json";
+    let ended = place.good(call);
+    assert!(ended.stderr.contains("psnr: 6 clips"), "{ended:?}");
+    let lines = Place::json(&ended.stdout);
+    let names: Vec<&str> = lines.iter().map(|l| l["metric"].as_str().unwrap()).collect();
+    assert_eq!(names, ["psnr", "ssim-finn", "swd", "motion", "frozen"]);
+    // A square of 7 x 11 pixels, 51 of 255 levels darker; motion differs in two columns of 11 pixels.
+    let psnr = -10.0 * (77.0 / 1024.0 * 0.04f64).log10();
+    assert!((lines[0]["value"].as_f64().unwrap() - psnr).abs() < 1e-9, "{}", lines[0]);
+    assert_eq!((&lines[0]["num_real"], &lines[0]["num_fake"]), (&3.into(), &3.into()));
+    assert_eq!(lines[0]["clip"], serde_json::json!([5, 32, 32]));
+    assert_eq!((&lines[0]["real"], &lines[0]["fake"]), (&"real".into(), &"fake".into()));
+    assert!(lines[0]["network_sha256"].is_null());
+    assert!(lines[2]["value"].as_f64().unwrap() > 0.0);
+    let motion = 22.0 / 1024.0 * (149.0f64 / 255.0).powi(2);
+    assert!((lines[3]["value"].as_f64().unwrap() - motion).abs() < 1e-9, "{}", lines[3]);
+    assert_eq!((&lines[3]["num_real"], &lines[3]["real"]), (&0.into(), &serde_json::Value::Null));
+    assert_eq!(lines[4]["value"], 0.0);
+    assert_eq!(place.good(call).stdout, ended.stdout, "the same seed, the same values");
+
+    let same = place.good("eval --real real --fake real --metrics psnr,swd --num 2 --frames 4");
+    let lines: Vec<&str> = same.stdout.lines().collect();
+    assert!(
+        lines[0].contains("infinite") && lines[0].contains("2 real, 2 fake, 4 frames of 32x32"),
+        "{same:?}"
+    );
+    assert!(lines[1].contains(" 0.0000 "), "{same:?}");
+    let alone = place.good("eval --fake fake --metrics diversity");
+    assert!(alone.stdout.contains("(3 fake, 5 frames of 32x32)"), "{alone:?}");
+}
+
+#[test]
+fn mistakes_are_named_before_anything_is_measured() {
+    let place = Place::new();
+    folder(&place, "real", 3, 5, 200);
+    folder(&place, "fake", 2, 5, 149);
+    folder(&place, "short", 1, 3, 149);
+    let both = "eval --real real --fake fake --metrics";
+    place.error(&format!("{both} fdv"), &["no metric \"fdv\"", "did you mean \"fvd\"?"]);
+    place.error(&format!("{both} psnr,fvd"), &["network i3d is missing", "`cargo xtask download i3d`"]);
+    place.error("eval --fake fake --metrics psnr", &["psnr compares with real clips", "hint: ", "--real"]);
+    place.error("eval --fake nowhere --metrics motion", &["nowhere"]);
+    place.error(&format!("{both} psnr --num 3"), &["--num 3: fake has 2 clips"]);
+    place.error(&format!("{both} psnr"), &["clips of the fake set", "2 given, at least 3 needed", "hint: "]);
+    place.error(
+        "eval --real real --fake short --metrics ssim-finn",
+        &["clip short/000.gif: expected 5 x 32 x 32 x 3", "as clip real/000.gif", "hint: "],
+    );
+    place.error("eval --fake fake --metrics motion --frames 9", &["clip fake/000.gif: 5 given, at least 9"]);
+    place.error(
+        "eval --fake fake --metrics motion --frames 1",
+        &["motion: frames of clip fake/000.gif: 1 given"],
+    );
+    place.error("eval --fake short --metrics diversity", &["1 given, at least 2 needed"]);
+    let whole = place.bytes("fake/000.gif");
+    std::fs::write(place.join("fake/000.gif"), &whole[..whole.len() / 2]).unwrap();
+    place.error("eval --fake fake --metrics motion", &["fake/000.gif"]);
+    std::fs::rename(place.join("real/000.gif"), place.join("real/zero.gif")).unwrap();
+    let ended = place.good("eval --real real --fake real --metrics psnr");
+    assert!(!ended.stderr.contains("different names"), "{ended:?}");
+    let ended = place.good("eval --real real --fake short --metrics psnr --num 1 --frames 3");
+    assert!(ended.stderr.contains("warning: psnr: pairs have different names, such as 001.gif and 000.gif"));
+}
