@@ -213,11 +213,14 @@ fn products_in_bf16_agree_with_the_definition() {
     limit_instructions(Instructions::Portable);
     on_two_threads(|| {
         let plane = |stride, padding| ConvParams::per_axis([stride; 2], [padding; 2]);
-        for (x, w, params) in [
+        let all = [
+            ([1, 16, 2, 3], [16, 16, 1, 2], plane(2, 1)),
             ([2, 17, 5, 3], [18, 17, 3, 2], plane(1, 1)),
             ([1, 16, 6, 7], [17, 16, 4, 3], plane(2, 1)),
             ([1, 34, 4, 4], [32, 17, 2, 2], plane(3, 1).groups(2)),
-        ] {
+        ];
+        // Tiles of 16 by 32 sums take Miri minutes: the first case has all that is unsafe.
+        for (x, w, params) in all.into_iter().take(if cfg!(miri) { 1 } else { 4 }) {
             let narrow = params.precision(Precision::Bf16);
             let [x, w] = [(1, x), (2, w)].map(|(seed, shape)| numbers(seed, &shape, DType::F32));
             let y = conv(&x, &w, &narrow).unwrap();
