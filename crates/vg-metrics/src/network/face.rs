@@ -54,10 +54,7 @@ impl FaceNet {
     /// # Errors
     /// [`Error::Weights`] that names every tensor that is missing, misshapen or not finite.
     pub fn new(tensors: &BTreeMap<String, Tensor>, width: usize, what: &str) -> Result<Self> {
-        let mut loader = Loader::new(tensors);
-        let network = Self::build(&mut loader, width)?;
-        loader.finish(what)?;
-        Ok(network)
+        Loader::load(tensors, what, |loader| Self::build(loader, width))
     }
 
     /// Names and shapes of the weights.

@@ -103,10 +103,7 @@ impl I3d {
     /// # Errors
     /// [`Error::Weights`] that names every tensor that is missing, misshapen or not finite.
     pub fn new(tensors: &BTreeMap<String, Tensor>, config: Config, what: &str) -> Result<Self> {
-        let mut loader = Loader::new(tensors);
-        let network = Self::build(&mut loader, config)?;
-        loader.finish(what)?;
-        Ok(network)
+        Loader::load(tensors, what, |loader| Self::build(loader, config))
     }
 
     /// Names and shapes of the weights.

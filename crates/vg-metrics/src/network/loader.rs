@@ -32,6 +32,21 @@ impl<'a> Loader<'a> {
         Self { prefix: prefix.to_owned(), ..Self::new(tensors) }
     }
 
+    /// The network that `build` makes of all tensors.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub(crate) fn load<N>(
+        tensors: &'a BTreeMap<String, Tensor>,
+        what: &str,
+        build: impl FnOnce(&mut Self) -> Result<N>,
+    ) -> Result<N> {
+        let mut loader = Self::new(tensors);
+        let network = build(&mut loader)?;
+        loader.finish(what)?;
+        Ok(network)
+    }
+
     /// Names and shapes of what `build` asks for.
     pub(crate) fn layout_of<N>(build: impl FnOnce(&mut Loader<'_>) -> Result<N>) -> Result<Layout> {
         let mut loader =

@@ -29,9 +29,9 @@ use candle_core::{DType, Tensor};
 pub use geometry::{ConvParams, Precision};
 
 use self::geometry::Geometry;
-use self::op::{Backward, Forward, WeightGrad};
+use self::op::{Map, WeightGrad};
 use super::Activation;
-use crate::grad::{apply2, apply3};
+use super::op::{binary, ternary};
 use crate::{Error, Result};
 
 /// What follows a convolution in the same pass over the result.
@@ -67,11 +67,11 @@ pub fn conv_fused(
     params: &ConvParams,
 ) -> Result<Tensor> {
     let geometry = Geometry::forward(input.dims(), weight.dims(), params)?;
-    let op = Forward { geometry, activation: epilogue.activation };
-    let (input, weight) = operands(input, weight)?;
-    match checked_bias(&epilogue, geometry.c_out, &input)? {
-        Some(bias) => Ok(apply3(&input, &weight, &bias, op)?),
-        None => Ok(apply2(&input, &weight, op)?),
+    let op = Map { geometry, transposed: false, activation: epilogue.activation };
+    check_types(input, weight)?;
+    match checked_bias(&epilogue, geometry.c_out, input)? {
+        Some(bias) => Ok(ternary(input, weight, bias, op)?),
+        None => Ok(binary(input, weight, op)?),
     }
 }
 
@@ -109,11 +109,11 @@ pub fn conv_transpose_fused(
     output_padding: [usize; 3],
 ) -> Result<Tensor> {
     let geometry = Geometry::transposed(input.dims(), weight.dims(), params, output_padding)?;
-    let op = Backward { geometry, activation: epilogue.activation };
-    let (input, weight) = operands(input, weight)?;
-    match checked_bias(&epilogue, geometry.c_in, &input)? {
-        Some(bias) => Ok(apply3(&input, &weight, &bias, op)?),
-        None => Ok(apply2(&input, &weight, op)?),
+    let op = Map { geometry, transposed: true, activation: epilogue.activation };
+    check_types(input, weight)?;
+    match checked_bias(&epilogue, geometry.c_in, input)? {
+        Some(bias) => Ok(ternary(input, weight, bias, op)?),
+        None => Ok(binary(input, weight, op)?),
     }
 }
 
@@ -132,12 +132,12 @@ pub fn conv_weight_grad(
     params: &ConvParams,
 ) -> Result<Tensor> {
     let geometry = Geometry::weight_grad(input.dims(), grad.dims(), kernel, params)?;
-    let (input, grad) = operands(input, grad)?;
-    Ok(apply2(&input, &grad, WeightGrad { geometry })?)
+    check_types(input, grad)?;
+    Ok(binary(input, grad, WeightGrad { geometry })?)
 }
 
-/// Both operands contiguous and of one supported type.
-fn operands(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
+/// Refuses operands that are not of one supported type.
+fn check_types(a: &Tensor, b: &Tensor) -> Result<()> {
     if a.dtype() != b.dtype() || !matches!(a.dtype(), DType::F32 | DType::F64 | DType::BF16) {
         return Err(Error::Unsupported(format!(
             "convolution: both operands must be f32, both f64 or both bf16, got {:?} and {:?}; convert one with `to_dtype`",
@@ -145,10 +145,10 @@ fn operands(a: &Tensor, b: &Tensor) -> Result<(Tensor, Tensor)> {
             b.dtype()
         )));
     }
-    Ok((a.contiguous()?, b.contiguous()?))
+    Ok(())
 }
 
-fn checked_bias(epilogue: &Epilogue<'_>, channels: usize, input: &Tensor) -> Result<Option<Tensor>> {
+fn checked_bias<'a>(epilogue: &Epilogue<'a>, channels: usize, input: &Tensor) -> Result<Option<&'a Tensor>> {
     let Some(bias) = epilogue.bias else { return Ok(None) };
     if bias.dims() != [channels] {
         return Err(Error::shape("convolution bias", format!("[{channels}]"), bias.dims()));
@@ -160,5 +160,5 @@ fn checked_bias(epilogue: &Epilogue<'_>, channels: usize, input: &Tensor) -> Res
             input.dtype()
         )));
     }
-    Ok(Some(bias.contiguous()?))
+    Ok(Some(bias))
 }
