@@ -7,26 +7,15 @@ use vg_core::ops::attention::{attention, softmax};
 use vg_core::testing::gradcheck::gradcheck;
 use vg_core::{Result, Rng};
 
+mod distance;
+use distance::{far, values};
+
 fn random(name: &str, shape: &[usize]) -> Tensor {
     Rng::new(5).stream(name).normal_tensor(shape, DType::F64, &Device::Cpu).unwrap()
 }
 
 fn single(t: &Tensor) -> Tensor {
     t.to_dtype(DType::F32).unwrap()
-}
-
-fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn far(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs() / y.abs().max(1.0)).fold(0.0, larger)
-}
-
-/// The larger of two errors, NaN before all others: `f64::max` would pass over it.
-fn larger(most: f64, error: f64) -> f64 {
-    if error > most || error.is_nan() { error } else { most }
 }
 
 fn naive_softmax(x: &Tensor) -> Tensor {

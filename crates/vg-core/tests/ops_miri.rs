@@ -1,7 +1,7 @@
 //! The kernels with `unsafe` code on shapes so small that Miri runs them in minutes, on two threads, where it also looks for data
 //! races: `scripts/check-kernels miri`. Without Miri an ordinary test of the same results.
 //!
-//! Miri knows no vector instructions beyond the target's own, so these are the portable kernels; gemm, which asks the CPU what it has
+//! Miri knows no vector instructions beyond the target's own, so these are the portable kernels, also without Miri; gemm, which asks the CPU what it has
 //! in assembly, is left out.
 
 use candle_core::{DType, Device, Tensor, Var};
@@ -15,8 +15,12 @@ use vg_core::ops::pool::{PoolParams, avg_pool, max_pool};
 use vg_core::ops::upsample::{Interpolation, upsample_by};
 use vg_core::ops::{Activation, Instructions, attention, channel, gates, limit_instructions};
 
-/// Runs `f` on a pool of two threads.
+mod distance;
+use distance::values;
+
+/// Runs `f` on a pool of two threads, with the kernels that Miri knows: before the first operation, since none may see them change.
 fn on_two_threads(f: impl FnOnce() + Send) {
+    limit_instructions(Instructions::Portable);
     rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap().install(f);
 }
 
@@ -25,10 +29,6 @@ fn numbers(seed: usize, shape: &[usize], dtype: DType) -> Tensor {
     let n: usize = shape.iter().product();
     let values: Vec<f64> = (0..n).map(|i| (((i + seed) * 37 + 11) % 23) as f64 / 8.0 - 1.375).collect();
     Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
-}
-
-fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
 }
 
 fn assert_near(got: &Tensor, want: &Tensor) {
@@ -209,8 +209,6 @@ fn gates_softmax_and_channel_sums_agree_with_their_definitions() {
 
 #[test]
 fn products_in_bf16_agree_with_the_definition() {
-    // The kernel for pairs in plain Rust; the other tests of this program do not mind.
-    limit_instructions(Instructions::Portable);
     on_two_threads(|| {
         let plane = |stride, padding| ConvParams::per_axis([stride; 2], [padding; 2]);
         let all = [

@@ -11,6 +11,9 @@ use vg_core::ops::norm::{
 use vg_core::testing::gradcheck::gradcheck;
 use vg_core::{Result, Rng};
 
+mod distance;
+use distance::{far, values};
+
 const EPS: f64 = 1e-2;
 const LEAKY: Activation = Activation::LeakyRelu(0.2);
 const ACTIVATIONS: [Activation; 4] = [Activation::Identity, Activation::Relu, LEAKY, Activation::Tanh];
@@ -21,20 +24,6 @@ fn random(name: &str, shape: &[usize]) -> Tensor {
 
 fn single(t: &Tensor) -> Tensor {
     t.to_dtype(DType::F32).unwrap()
-}
-
-fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn far(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs() / y.abs().max(1.0)).fold(0.0, larger)
-}
-
-/// The larger of two errors, NaN before all others: `f64::max` would pass over it.
-fn larger(most: f64, error: f64) -> f64 {
-    if error > most || error.is_nan() { error } else { most }
 }
 
 /// Normalised over the given axes.

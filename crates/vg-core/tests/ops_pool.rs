@@ -7,22 +7,11 @@ use vg_core::grad::{Tape, backward};
 use vg_core::ops::pool::{PoolParams, avg_pool, max_pool};
 use vg_core::testing::gradcheck::gradcheck;
 
+mod distance;
+use distance::{apart as far, values};
+
 fn random(name: &str, shape: &[usize]) -> Tensor {
     Rng::new(3).stream(name).normal_tensor(shape, DType::F64, &Device::Cpu).unwrap()
-}
-
-fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn far(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs()).fold(0.0, larger)
-}
-
-/// The larger of two errors, NaN before all others: `f64::max` would pass over it.
-fn larger(most: f64, error: f64) -> f64 {
-    if error > most || error.is_nan() { error } else { most }
 }
 
 /// Position and value of every element of every window, with the number of positions that an average divides by.

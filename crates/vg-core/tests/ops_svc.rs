@@ -5,6 +5,9 @@ use proptest::prelude::*;
 use vg_core::Rng;
 use vg_core::ops::svc::{clip_singular_values, singular_values};
 
+mod distance;
+use distance::apart as far;
+
 type Rows = &'static [&'static [f64]];
 
 fn matrix(rows: &[&[f64]]) -> Tensor {
@@ -15,19 +18,6 @@ fn matrix(rows: &[&[f64]]) -> Tensor {
 fn random(shape: &[usize], std: f64) -> Tensor {
     let t = Rng::new(11).stream("w").normal_tensor(shape, DType::F64, &Device::Cpu).unwrap();
     (t * std).unwrap()
-}
-
-fn far(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    let values = |t: &Tensor| -> Vec<f64> {
-        t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-    };
-    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs()).fold(0.0, larger)
-}
-
-/// The larger of two errors, NaN before all others: `f64::max` would pass over it.
-fn larger(most: f64, error: f64) -> f64 {
-    if error > most || error.is_nan() { error } else { most }
 }
 
 /// Values computed with a full decomposition in another program.

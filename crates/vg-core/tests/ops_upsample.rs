@@ -6,25 +6,14 @@ use vg_core::Rng;
 use vg_core::ops::upsample::{Interpolation, upsample, upsample_by};
 use vg_core::testing::gradcheck::gradcheck;
 
+mod distance;
+use distance::{apart as far, values};
+
 const HALF_PIXEL: Interpolation = Interpolation::Linear { align_corners: false };
 const CORNERS: Interpolation = Interpolation::Linear { align_corners: true };
 
 fn random(name: &str, shape: &[usize]) -> Tensor {
     Rng::new(3).stream(name).normal_tensor(shape, DType::F64, &Device::Cpu).unwrap()
-}
-
-fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn far(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    values(a).iter().zip(values(b)).map(|(x, y)| (x - y).abs()).fold(0.0, larger)
-}
-
-/// The larger of two errors, NaN before all others: `f64::max` would pass over it.
-fn larger(most: f64, error: f64) -> f64 {
-    if error > most || error.is_nan() { error } else { most }
 }
 
 /// The matrix of one axis, `[output, input]`, from the definition.

@@ -6,10 +6,11 @@ use std::rc::Rc;
 
 use candle_core::{
     CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, Var,
-    WithDType,
 };
+use half::bf16;
 
-use crate::ops::real::{by_dtype, slice};
+use crate::ops::op::{self as ops, Gradients, Operand, Output, unary};
+use crate::ops::real::Real;
 
 /// Records the operations of [`crate::ops`] on this thread for as long as it lives; see [`crate::grad`].
 ///
@@ -155,7 +156,8 @@ fn push(op: Op, operands: &[&Tensor], (storage, shape): (CpuStorage, Shape)) -> 
     let output = match storage {
         CpuStorage::F32(values) => Var::from_vec(values, shape, &Device::Cpu)?,
         CpuStorage::F64(values) => Var::from_vec(values, shape, &Device::Cpu)?,
-        _ => return Err(candle_core::Error::msg("operations of vg give f32 or f64 tensors")),
+        CpuStorage::BF16(values) => Var::from_vec(values, shape, &Device::Cpu)?,
+        _ => return Err(candle_core::Error::msg("operations of vg give f32, f64 or bf16 tensors")),
     };
     let output = output.as_tensor().clone();
     let inputs = operands.iter().map(|t| (*t).clone()).collect();
@@ -209,7 +211,7 @@ pub(crate) fn part(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
 /// through candle's graph.
 pub(crate) fn settle(x: &Tensor) -> Result<Tensor> {
     match way(&[x]) {
-        Way::Record if !x.is_variable() => apply1(&x.contiguous()?, Same),
+        Way::Record if !x.is_variable() => unary(x, Same),
         _ => Ok(x.clone()),
     }
 }
@@ -217,19 +219,19 @@ pub(crate) fn settle(x: &Tensor) -> Result<Tensor> {
 /// `x`, copied.
 struct Same;
 
-impl CustomOp1 for Same {
-    fn name(&self) -> &'static str {
-        "copy"
+impl ops::Op<1> for Same {
+    const NAME: &'static str = "copy";
+
+    fn run<T: Real>(&self, [x]: [Operand<'_, T>; 1]) -> Output<T> {
+        Ok((x.data.to_vec(), x.shape.clone()))
     }
 
-    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
-        by_dtype!(storage, "copy", T => {
-            Ok((T::to_cpu_storage(slice::<T>(storage, layout)?), layout.shape().clone()))
-        })
+    fn run_bf16(&self, [x]: [Operand<'_, bf16>; 1]) -> Output<bf16> {
+        Ok((x.data.to_vec(), x.shape.clone()))
     }
 
-    fn bwd(&self, _x: &Tensor, _y: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        Ok(Some(grad.clone()))
+    fn gradients(&self, _operands: [&Tensor; 1], _result: &Tensor, grad: &Tensor) -> Gradients<1> {
+        Ok([Some(grad.clone())])
     }
 }
 

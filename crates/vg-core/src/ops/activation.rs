@@ -112,6 +112,33 @@ impl Op<1> for Pointwise {
     }
 }
 
+/// Calls a function with `(y, g) -> g * f'(x)` as its last argument: a function of its own for each activation.
+macro_rules! with_derivative {
+    ($activation:expr, $t:ty, $call:ident($($argument:expr),*)) => {
+        match $activation {
+            Activation::Tanh => $call(
+                $($argument,)*
+                #[inline(always)]
+                |y: $t, g: $t| g * (<$t>::of(1.0) - y * y),
+            ),
+            Activation::Sigmoid => $call(
+                $($argument,)*
+                #[inline(always)]
+                |y: $t, g: $t| g * (y * (<$t>::of(1.0) - y)),
+            ),
+            piecewise => {
+                let low = piecewise.slope::<$t>(false);
+                $call(
+                    $($argument,)*
+                    #[inline(always)]
+                    move |y: $t, g: $t| if y > <$t>::nil() { g } else { g * low },
+                )
+            }
+        }
+    };
+}
+pub(super) use with_derivative;
+
 /// `(y, g) -> g * f'(x)`, with the derivative written in terms of `y = f(x)`.
 pub(super) struct PointwiseGrad(pub(super) Activation);
 
@@ -119,18 +146,8 @@ impl Op<2> for PointwiseGrad {
     const NAME: &'static str = "activation gradient";
 
     fn run<T: Real>(&self, [y, g]: [Operand<'_, T>; 2]) -> Output<T> {
-        let (shape, y, g) = (y.shape, y.data, g.data);
-        let one = T::of(1.0);
-        let out = match self.0 {
-            Activation::Identity => g.to_vec(),
-            Activation::Tanh => map2(y, g, move |y, g| g * (one - y * y)),
-            Activation::Sigmoid => map2(y, g, move |y, g| g * (y * (one - y))),
-            piecewise => {
-                let low = piecewise.slope::<T>(false);
-                map2(y, g, move |y, g| if y > T::nil() { g } else { g * low })
-            }
-        };
-        Ok((out, shape.clone()))
+        let out = with_derivative!(self.0, T, map2(y.data, g.data));
+        Ok((out, y.shape.clone()))
     }
 
     fn gradients(&self, [y, g]: [&Tensor; 2], _res: &Tensor, grad: &Tensor) -> Gradients<2> {

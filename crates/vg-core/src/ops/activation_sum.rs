@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use candle_core::{Error, Shape, Tensor};
 
-use super::activation::{Activation, PointwiseGrad};
+use super::activation::{Activation, PointwiseGrad, with_derivative};
 use super::op::{Gradients, Op, Operand, Output, binary, unary};
 use super::real::Real;
 use super::reduce::{DEPTH, LANES, View, segment_sums};
@@ -38,33 +38,7 @@ impl Op<2> for PointwiseGradAndSum {
     const NAME: &'static str = "activation gradient with sums";
 
     fn run<T: Real>(&self, [y, g]: [Operand<'_, T>; 2]) -> Output<T> {
-        let one = T::of(1.0);
-        let (out, sums) = match self.activation {
-            Activation::Tanh => map_and_sum(
-                self.view,
-                y.data,
-                g.data,
-                #[inline(always)]
-                move |y, g| g * (one - y * y),
-            ),
-            Activation::Sigmoid => map_and_sum(
-                self.view,
-                y.data,
-                g.data,
-                #[inline(always)]
-                move |y, g| g * (y * (one - y)),
-            ),
-            piecewise => {
-                let low = piecewise.slope::<T>(false);
-                map_and_sum(
-                    self.view,
-                    y.data,
-                    g.data,
-                    #[inline(always)]
-                    move |y, g| if y > T::nil() { g } else { g * low },
-                )
-            }
-        };
+        let (out, sums) = with_derivative!(self.activation, T, map_and_sum(self.view, y.data, g.data));
         self.sums.get_or_init(|| sums);
         Ok((out, y.shape.clone()))
     }
@@ -95,7 +69,8 @@ impl Op<1> for KnownSum {
 
 /// `f` of each pair of elements and its sum over each channel, in one pass over the operands.
 ///
-/// Rows are added up one by one, in the order of additions of [`segment_sums`], so that few channels of many images fill all threads.
+/// Rows are added up one by one, so that few channels of many images fill all threads, and piece by piece in the order of
+/// [`segment_sums`].
 fn map_and_sum<T: Real>(
     view: View,
     x: &[T],

@@ -14,7 +14,7 @@
 //! | [`channel`] | scale, shift and sums per channel | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
-//! All of them take f32 and f64 tensors on the CPU. Work is cut into pieces that depend on the shapes alone and is added up in a fixed
+//! All of them take f32 and f64 tensors on the CPU, convolutions bf16 too. Work is cut into pieces that depend on the shapes alone and is added up in a fixed
 //! order, so a result is the same to the last bit whatever the number of threads.
 
 pub mod activation;
@@ -30,7 +30,7 @@ mod kernel;
 pub mod linear;
 mod matmul;
 pub mod norm;
-mod op;
+pub(crate) mod op;
 pub mod pool;
 pub(crate) mod real;
 mod reduce;

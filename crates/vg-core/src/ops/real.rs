@@ -154,24 +154,6 @@ pub(crate) fn with_slice<T: Real, R>(tensor: &Tensor, f: impl FnOnce(&[T]) -> Re
     }
 }
 
-/// Runs a generic function for the type of a storage: `by_dtype!(storage, name for messages, T => expression)`.
-macro_rules! by_dtype {
-    ($storage:expr, $what:expr, $t:ident => $body:expr) => {
-        match $storage {
-            candle_core::CpuStorage::F32(_) => {
-                type $t = f32;
-                $body
-            }
-            candle_core::CpuStorage::F64(_) => {
-                type $t = f64;
-                $body
-            }
-            _ => Err(candle_core::Error::msg(format!("{}: expected f32 or f64 tensors", $what))),
-        }
-    };
-}
-pub(crate) use by_dtype;
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,20 +6,12 @@ use proptest::prelude::*;
 use vg_core::Rng;
 use vg_core::ops::conv::{ConvParams, conv};
 
+#[path = "../distance/mod.rs"]
+mod distance;
+pub use distance::{far, values};
+
 pub fn random(name: &str, shape: &[usize]) -> Tensor {
     Rng::new(7).stream(name).normal_tensor(shape, DType::F64, &Device::Cpu).unwrap()
-}
-
-pub fn values(t: &Tensor) -> Vec<f64> {
-    t.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-/// Largest error of `a` relative to `b`; NaN if there is one.
-pub fn far(a: &Tensor, b: &Tensor) -> f64 {
-    assert_eq!(a.dims(), b.dims());
-    let errors = values(a).into_iter().zip(values(b)).map(|(x, y)| (x - y).abs() / y.abs().max(1.0));
-    // Not `f64::max`, which passes over NaN.
-    errors.fold(0.0, |most, e| if e > most || e.is_nan() { e } else { most })
 }
 
 pub fn dot(a: &Tensor, b: &Tensor) -> f64 {

@@ -35,6 +35,7 @@ impl<T: Real> Setting<'_, T> {
     pub(super) fn check(&self, elements: usize) {
         let (stats, affine) = (self.groups.stats, self.groups.affine());
         assert_eq!((elements, elements), (stats.elements(), affine.elements()), "a tensor of other groups");
+        assert!(!self.groups.by_element() || stats.batch == 1, "rows of elements are channels of one image");
         let constants = (self.affine.gamma.len(), self.affine.beta.len());
         assert_eq!(constants, (affine.channels, affine.channels), "scales or shifts of other groups");
     }

@@ -10,7 +10,8 @@ pub enum Precision {
     #[default]
     Full,
     /// bf16, where that is faster on this CPU and for these sizes; else the type of the operands. The operands of f32 convolutions and
-    /// of their gradients are then rounded to 8 significant bits: results differ by up to about 1 % of their size.
+    /// of their gradients are then rounded to 8 significant bits: results differ by up to about 1 % of their size. Where
+    /// an input is infinite, more elements of the weight's gradient may be NaN than in f32.
     Bf16,
 }
 

@@ -94,7 +94,7 @@ impl Op<2> for Map {
     }
 
     fn gradients(&self, operands: [&Tensor; 2], result: &Tensor, grad: &Tensor) -> Gradients<2> {
-        self.linear_gradients(operands, &before(self.activation, result, grad)?)
+        self.linear_gradients(operands, &before(self.activation, result, &grad.contiguous()?)?)
     }
 }
 
@@ -114,6 +114,7 @@ impl Op<3> for Map {
     }
 
     fn gradients(&self, [x, w, bias]: [&Tensor; 3], result: &Tensor, grad: &Tensor) -> Gradients<3> {
+        let grad = &grad.contiguous()?;
         let (grad, d_bias) = if bias.track_op() {
             let (grad, sum) = before_with_sum(self.activation, result, grad)?;
             (grad, Some(sum))
@@ -162,6 +163,7 @@ impl Op<2> for WeightGrad {
     }
 
     fn gradients(&self, [x, g]: [&Tensor; 2], _weight: &Tensor, grad: &Tensor) -> Gradients<2> {
+        let grad = &grad.contiguous()?;
         let map = |transposed| Map::linear(self.geometry, transposed);
         Ok([wanted(x, || Ok(binary(g, grad, map(true))?))?, wanted(g, || Ok(binary(x, grad, map(false))?))?])
     }
@@ -178,6 +180,10 @@ fn before(activation: Activation, result: &Tensor, grad: &Tensor) -> Result<Tens
 
 /// The same with the gradient of the bias, from one pass over both tensors.
 fn before_with_sum(activation: Activation, result: &Tensor, grad: &Tensor) -> Result<(Tensor, Tensor)> {
+    if grad.dtype() == DType::BF16 && activation == Activation::Identity {
+        let (_, sum) = activation.gradient_and_sum(result, &grad.to_dtype(DType::F32)?)?;
+        return Ok((grad.clone(), sum.to_dtype(DType::BF16)?));
+    }
     if grad.dtype() == DType::BF16 {
         let (result, grad) = (result.to_dtype(DType::F32)?, grad.to_dtype(DType::F32)?);
         let (grad, sum) = activation.gradient_and_sum(&result, &grad)?;

@@ -53,6 +53,9 @@ struct Configuration {
 }
 
 /// Tiles 0 to 3 are sums, 4 and 5 tiles of A with rows of `pairs`, 6 and 7 tiles of B with `pairs` rows.
+///
+/// # Safety
+/// The CPU has AMX and the process may use it; `pairs` is 1 to 16.
 unsafe fn configure(pairs: usize) {
     let mut c =
         Configuration { palette: 1, start_row: 0, reserved: [0; 14], column_bytes: [0; 16], rows: [0; 16] };
@@ -64,12 +67,17 @@ unsafe fn configure(pairs: usize) {
     unsafe { asm!("ldtilecfg [{}]", in(reg) &raw const c, options(nostack, readonly)) };
 }
 
+/// # Safety
+/// As for [`configure`].
 unsafe fn release() {
     // SAFETY: the caller vouches for the CPU; nobody uses the tiles after this.
     unsafe { asm!("tilerelease", options(nostack, nomem)) };
 }
 
 /// One tile of rows: sums in tiles 0 and 1.
+///
+/// # Safety
+/// See [`Tiles`](super::pairs::Tiles).
 unsafe fn one_tile(p: &PairArgs) {
     let (rows, right) = (4 * p.c_stride, p.c.wrapping_add(16));
     // SAFETY: the caller vouches for every element that is named by the fields of `PairArgs`; the instructions read and write nothing
@@ -110,6 +118,9 @@ unsafe fn one_tile(p: &PairArgs) {
 }
 
 /// Two tiles of rows: sums in tiles 0 and 1, and below them in 2 and 3.
+///
+/// # Safety
+/// See [`Tiles`](super::pairs::Tiles).
 unsafe fn two_tiles(p: &PairArgs) {
     let (rows, below) = (4 * p.c_stride, p.c.wrapping_add(16 * p.c_stride));
     // SAFETY: as in `one_tile`.

@@ -7,6 +7,8 @@
 //! |---|---|---|
 //! | [`Tile`] | columns of a packed B (output channels), A is broadcast | almost all layers |
 //! | [`Strip`] | consecutive elements of A (positions), B is broadcast | layers with few output channels |
+//!
+//! Products of bf16 have kernels of their own: [`pairs`].
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod amx;

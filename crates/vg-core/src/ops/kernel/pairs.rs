@@ -4,6 +4,9 @@
 //! product takes up to 16 pairs of 16 rows of A with as many rows of B, the shape of the tiles of Intel's AMX. B is read where it lies,
 //! through offsets, as in the other kernels: vectors run along its columns.
 
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no such machine has a kernel yet"))]
+
+#[cfg(target_arch = "x86_64")]
 use std::sync::LazyLock;
 
 #[cfg(target_arch = "x86_64")]
@@ -128,6 +131,8 @@ mod portable {
     unsafe fn nothing_to_begin(_: usize) {}
     unsafe fn nothing_to_end() {}
 
+    /// # Safety
+    /// See [`Tiles`](super::Tiles).
     unsafe fn tiles<const N: usize>(p: &PairArgs) {
         let wide = |bits: u32| [f32::from_bits(bits << 16), f32::from_bits(bits & 0xffff_0000)];
         for r in 0..N * TILE {

@@ -67,6 +67,8 @@ pub(super) mod avx512_bf16 {
     /// Rows whose sums are held in registers, two vectors each.
     const ROWS: usize = 8;
 
+    /// # Safety
+    /// See [`Tiles`](super::super::pairs::Tiles).
     #[target_feature(enable = "avx512f,avx512bf16")]
     unsafe fn tiles<const N: usize>(p: &PairArgs) {
         for first in (0..N * TILE).step_by(ROWS) {

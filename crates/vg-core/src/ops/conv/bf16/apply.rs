@@ -104,8 +104,8 @@ impl Task<'_> {
         // An odd number of cache lines: the channels of a tile fall into different sets of a cache.
         let stride = (self.lattice.len().div_ceil(TILE) | 1) * TILE;
         let columns = self.lattice.line().next_multiple_of(COLUMNS);
-        // The last line of the last channel is read beyond its end by less than a vector of columns and a tap's distance.
-        let piece = lines * stride + self.lattice.volume + COLUMNS;
+        // Behind the farthest tap's last position, columns are rounded up to whole vectors.
+        let piece = lines * stride + COLUMNS;
         let across = plan.interleaved();
         let sums = STRIP * columns;
         with_scratch::<f32, _>(piece + across * sums, |scratch| {
@@ -119,6 +119,7 @@ impl Task<'_> {
             slack.fill(0);
             for plane in 0..plan.phases.len() / across {
                 let phases = plane * across..(plane + 1) * across;
+                let rows = self.result_rows(plane);
                 let steps: Vec<Vec<u32>> = phases.clone().map(|phase| self.steps(phase, stride)).collect();
                 for strip in self.strips.clone() {
                     for ((phase, steps), c) in
@@ -126,7 +127,7 @@ impl Task<'_> {
                     {
                         self.multiply(phase, strip, steps, piece, stride, c);
                     }
-                    self.write(plane, strip, columns, finish, sums, out);
+                    self.write(strip, columns, finish, &rows, sums, out);
                 }
             }
         });
@@ -177,10 +178,10 @@ impl Task<'_> {
     /// Writes the results of a strip: `sums` holds `[phase of the last axis][channel][element of the line]`.
     fn write<S: Element>(
         &self,
-        plane: usize,
         strip: usize,
         columns: usize,
         finish: Finish<'_, f32>,
+        rows: &[ResultRow],
         sums: &mut [f32],
         out: Shared<S>,
     ) {
@@ -202,7 +203,7 @@ impl Task<'_> {
                         finish.activation.apply_in_place(line);
                     }
                 }
-                for row in self.result_rows(plane) {
+                for row in rows {
                     for (i, channel) in channels.clone().enumerate() {
                         let first =
                             ((row.image * plan.groups + self.group) * plan.rows + channel) * volume + row.to;

@@ -69,6 +69,11 @@ impl Lattice {
         self.position(self.images.len() - 1, z - 1, y - 1) + x
     }
 
+    /// Elements of the input between the first and the last of a residue's row, at most all of a row.
+    pub(super) fn span(&self) -> usize {
+        ((self.extent[2].max(1) - 1) * self.window.step[2] + 1).min(self.window.input[2])
+    }
+
     /// The residue of a tap at `offset`, and the distance within it from a position.
     pub(super) fn tap(&self, offset: [isize; 3]) -> (usize, usize) {
         let from_low: [usize; 3] = std::array::from_fn(|a| (offset[a] - self.window.low[a]) as usize);

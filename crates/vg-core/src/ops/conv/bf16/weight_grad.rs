@@ -3,6 +3,8 @@
 //! Rows are result channels, columns summed channels, and the inner dimension runs along the lines of a [`Lattice`]. A is the result's
 //! gradient, with zeros where a line holds no position; B the piece of the input as `[pair of neighbours][channel]`. Since a tap may be
 //! an odd distance away, there are two such pieces: pairs that start at even elements and pairs that start at odd ones.
+//!
+//! A zero times what is no number is none: an infinite input may reach the gradients of taps that never meet it.
 
 use std::ops::Range;
 
@@ -93,6 +95,8 @@ struct Sizes {
     staged: usize,
     /// Pairs as `[first element even or odd][residue][pair][channel]`.
     piece: usize,
+    /// The input's elements that a row of a residue spans, for all channels.
+    span: usize,
 }
 
 impl Sizes {
@@ -102,7 +106,8 @@ impl Sizes {
         let row = (lattice.line().div_ceil(STEP) | 1) * TILE;
         let line = (lattice.volume + STEP + 2).next_multiple_of(2);
         let staged = residues * line * COLUMNS / 2;
-        Self { row, gradient: rows * row, line, staged, piece: residues * line * COLUMNS }
+        let span = lattice.span() * COLUMNS;
+        Self { row, gradient: rows * row, line, staged, piece: residues * line * COLUMNS, span }
     }
 }
 
@@ -151,9 +156,11 @@ impl<'a> Task<'a> {
         let sizes = |block: &Block| Sizes::new(&Lattice::new(&self.cut.window, block), self.tiles() * TILE);
         let most = |f: fn(Sizes) -> usize| self.blocks().iter().map(|b| f(sizes(b))).max().unwrap_or(0);
         let (gradient, staged, piece) = (most(|s| s.gradient), most(|s| s.staged), most(|s| s.piece));
+        let span = most(|s| s.span);
         let sums = self.plan.phases[0].volume() * self.tiles() * TILE * COLUMNS;
-        with_scratch::<f32, _>(gradient + staged + piece + sums, |scratch| {
+        with_scratch::<f32, _>(gradient + staged + piece + sums + 2 * span, |scratch| {
             let (sums, rest) = scratch.split_at_mut(sums);
+            let (lines, rest) = rest.split_at_mut(2 * span);
             let (gradient, rest) = as_pairs(rest).split_at_mut(gradient);
             let (staged, piece) = rest.split_at_mut(staged);
             sums.fill(0.0);
@@ -161,7 +168,7 @@ impl<'a> Task<'a> {
                 let lattice = Lattice::new(&self.cut.window, block);
                 let sizes = Sizes::new(&lattice, self.tiles() * TILE);
                 self.pack_gradient(&lattice, block, grad, &mut gradient[..sizes.gradient]);
-                self.stage(&lattice, input, as_halves(&mut staged[..sizes.staged]), sizes.line);
+                self.stage(&lattice, input, as_halves(&mut staged[..sizes.staged]), sizes.line, lines);
                 self.simd.run(
                     #[inline(always)]
                     || pair_up(as_halves(&mut staged[..sizes.staged]), sizes.line, &mut piece[..sizes.piece]),
@@ -197,8 +204,15 @@ impl<'a> Task<'a> {
         );
     }
 
-    /// The piece of the input as `[residue][element][channel]`.
-    fn stage<S: Element>(&self, lattice: &Lattice, input: &[S], to: &mut [u16], line: usize) {
+    /// The piece of the input as `[residue][element][channel]`; `lines` is room for a row of all channels, twice.
+    fn stage<S: Element>(
+        &self,
+        lattice: &Lattice,
+        input: &[S],
+        to: &mut [u16],
+        line: usize,
+        lines: &mut [f32],
+    ) {
         let plan = self.plan;
         let volume: usize = plan.from.iter().product();
         let source = Source {
@@ -207,8 +221,7 @@ impl<'a> Task<'a> {
         };
         let (step, n) = (plan.step[2], self.channels.len());
         to.fill(0);
-        let mut rows = vec![0.0f32; COLUMNS * plan.from[2]];
-        let mut columns = vec![0.0f32; plan.from[2] * COLUMNS];
+        let (rows, columns) = lines.split_at_mut(lines.len() / 2);
         for row in lattice.rows(source.image_stride) {
             if row.inside.is_empty() {
                 continue;

@@ -94,7 +94,7 @@ impl Weights {
         let in_strip = tile % TOGETHER;
         let strip_tiles = (self.tiles - (tile - in_strip)).min(TOGETHER);
         // `[element of the kernel][row][channel]`, rows and channels that do not exist being zeros.
-        with_scratch::<f32, _>(2 * volume * TILE * wide, |scratch| {
+        with_scratch::<f32, _>(volume * (TILE + 1) * wide, |scratch| {
             let (columns, line) = scratch.split_at_mut(volume * TILE * wide);
             let rows = (plan.rows - tile * TILE).min(TILE);
             if rows < TILE || channels < wide {
