@@ -7,7 +7,7 @@ use super::AxisMap;
 /// Maps `planes` blocks `[T, H, W]` that lie one after the other.
 ///
 /// # Panics
-/// When `x` is shorter than the planes.
+/// When `x` does not hold just the planes.
 pub(super) fn resample<T: Real>(maps: &[AxisMap; 3], planes: usize, x: &[T]) -> Vec<T> {
     let map = Map::<T>::new(maps);
     let from: usize = maps.iter().map(AxisMap::input).product();

@@ -75,8 +75,9 @@ impl Other<'_> {
     /// Name in texts for people.
     fn title(&self) -> &'static str {
         match self {
+            Self::Nobody => "nobody",
             Self::PyTorch(_) => "PyTorch",
-            Self::Nobody | Self::Full => "f32",
+            Self::Full => "f32",
         }
     }
 }
@@ -92,6 +93,8 @@ struct Timed {
     case: Case,
     ours: Vec<f64>,
     peer: Vec<f64>,
+    /// Who the peer is.
+    against: &'static str,
 }
 
 impl Timed {
@@ -110,9 +113,14 @@ impl Timed {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     let threads = threads::fix(args.threads)?;
-    let cases = cases::cases(args.only.as_deref());
+    let wanted = |only: Option<&str>| {
+        // Only products have a precision.
+        let all = cases::cases(only).into_iter();
+        all.filter(|case| !args.bf16 || case.operations().is_some()).collect::<Vec<_>>()
+    };
+    let cases = wanted(args.only.as_deref());
     if cases.is_empty() {
-        let names = cases::cases(None).iter().map(|c| c.name).collect::<std::collections::BTreeSet<_>>();
+        let names = wanted(None).iter().map(|c| c.name).collect::<std::collections::BTreeSet<_>>();
         let names = names.into_iter().collect::<Vec<_>>().join(", ");
         return Err(Failure::new(NO_OPERATION).hint(format!("there are {names}")).into());
     }
@@ -124,7 +132,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let _alone = wait_until_alone();
     let mut peer = args.peer.against.map(|_| Peer::start(args, threads)).transpose()?;
     let mut all = Vec::new();
-    for case in cases.into_iter().filter(|case| !args.bf16 || case.operations().is_some()) {
+    for case in cases {
         let other = match &mut peer {
             Some(peer) => Other::PyTorch(peer),
             None if args.bf16 => Other::Full,
@@ -150,7 +158,7 @@ fn time(case: Case, mut other: Other<'_>, args: &Args) -> Result<Timed> {
     };
     let operation = Operation::new(&case, numbers)?;
     let full = if matches!(other, Other::Full) { Some(Operation::new(&case, Numbers::F32)?) } else { None };
-    let mut timed = Timed { case, ours: Vec::new(), peer: Vec::new() };
+    let mut timed = Timed { case, ours: Vec::new(), peer: Vec::new(), against: other.title() };
     if let Other::PyTorch(peer) = &mut other {
         peer.time(&timed.case, numbers, args.turn)?;
     }
@@ -163,12 +171,12 @@ fn time(case: Case, mut other: Other<'_>, args: &Args) -> Result<Timed> {
         }
     }
     if !args.json {
-        console::result(line(&timed, other.title()))?;
+        console::result(line(&timed))?;
     }
     Ok(timed)
 }
 
-fn line(timed: &Timed, other: &str) -> String {
+fn line(timed: &Timed) -> String {
     let side = |seconds: &[f64]| {
         let rate = timed.gflops(seconds).map_or(String::new(), |g| format!(" {g:5.0} GFLOP/s"));
         format!("{:9.3} ms{rate}", median(seconds.to_vec()) * 1e3)
@@ -177,8 +185,9 @@ fn line(timed: &Timed, other: &str) -> String {
     match timed.ratio() {
         None => format!("{name} {}", side(&timed.ours)),
         Some(ratio) => format!(
-            "{name} {}   {other} {}   {ratio:5.2} times as fast",
+            "{name} {}   {} {}   {ratio:5.2} times as fast",
             side(&timed.ours),
+            timed.against,
             side(&timed.peer)
         ),
     }
@@ -187,7 +196,7 @@ fn line(timed: &Timed, other: &str) -> String {
 fn as_json(timed: &Timed) -> serde_json::Value {
     json!({
         "name": timed.case.name, "pass": timed.case.pass, "ours_secs": median(timed.ours.clone()),
-        "ours_gflops": timed.gflops(&timed.ours), "peer_gflops": timed.gflops(&timed.peer), "ratio": timed.ratio(),
+        "against": (!timed.peer.is_empty()).then_some(timed.against), "ours_gflops": timed.gflops(&timed.ours), "peer_gflops": timed.gflops(&timed.peer), "ratio": timed.ratio(),
         "peer_secs": (!timed.peer.is_empty()).then(|| median(timed.peer.clone())),
         "ours": timed.ours, "peer": timed.peer,
     })
