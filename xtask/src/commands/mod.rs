@@ -32,7 +32,7 @@ const HELP_WIDTH: usize = 100;
     disable_help_subcommand = true,
     after_help = "First steps:\n  \
         cargo xtask models\n  \
-        cargo xtask train tgan --preset demo --steps 500\n  \
+        cargo xtask train tgan --preset demo --steps 1500\n  \
         cargo xtask sample runs/0001-tgan-shapes\n\n\
         Exit codes: 0 good, 1 worse than asked for (parity, bench), 2 error, 130 interrupted."
 )]

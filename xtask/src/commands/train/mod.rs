@@ -19,7 +19,7 @@ use crate::failure::{Done, Failure};
 /// Ctrl-C finishes the step and saves; `--resume` goes on exactly where a run stopped, also after a crash.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
-    cargo xtask train tgan --preset demo --steps 500\n  \
+    cargo xtask train tgan --preset demo --steps 1500\n  \
     cargo xtask train tgan --data folder:clips/ --set train.lr=1e-4 --set train.flip=true\n  \
     cargo xtask train tgan --config my.toml --dry-run\n  \
     cargo xtask train --resume runs/0001-tgan-shapes --steps 5000\n\n\
