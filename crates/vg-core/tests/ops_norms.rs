@@ -228,7 +228,7 @@ fn threads_change_nothing() {
     assert!(one == run(2) && one == run(4));
 }
 
-/// `n` numbers between -1.4 and 1.6, the same as in the script that the expected ones come from.
+/// Numbers between -1.4 and 1.6, the same as in `tools/reference/norms.py`, where the expected ones come from.
 fn ramp(shape: &[usize], step: usize, period: usize) -> Tensor {
     let n: usize = shape.iter().product();
     let numbers: Vec<f64> = (0..n).map(|i| (i * step % period) as f64 * 3.0 / period as f64 - 1.4).collect();
