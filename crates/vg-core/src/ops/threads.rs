@@ -55,7 +55,8 @@ impl<T> Shared<T> {
     #[inline(always)]
     pub(crate) unsafe fn slice<'a>(self, range: Range<usize>) -> &'a mut [T] {
         let n = range.len();
-        // SAFETY: `at` checks that the elements lie in the buffer; the rest is the caller's promise.
+        // SAFETY: `at` checks that the elements lie in the buffer; the rest is the caller's promise. The memory may never have been
+        // written: elements are numbers, which any bits are, and are written before they are read, which Miri holds.
         unsafe { std::slice::from_raw_parts_mut(self.at(range.start, n), n) }
     }
 }

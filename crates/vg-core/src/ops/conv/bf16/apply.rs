@@ -207,8 +207,8 @@ impl Task<'_> {
                     for (i, channel) in channels.clone().enumerate() {
                         let first =
                             ((row.image * plan.groups + self.group) * plan.rows + channel) * volume + row.to;
-                        // SAFETY: no other task writes this row of the channel; `at` checks that it lies inside the result.
-                        let to = unsafe { std::slice::from_raw_parts_mut(out.at(first, row.len), row.len) };
+                        // SAFETY: no other task writes this row of the channel.
+                        let to = unsafe { out.slice(first..first + row.len) };
                         let line = |phase: usize| &sums[(phase * STRIP + i) * columns + row.from..];
                         interleave(line, plan.interleaved(), to);
                     }

@@ -116,8 +116,8 @@ impl Weights {
                     let step = block * phase.elements.len() + tap;
                     let to = start + (step * strip_tiles + in_strip) * self.tile();
                     let columns = &columns[element * TILE * wide..(element + 1) * TILE * wide];
-                    // SAFETY: this tile of this step is written by this job alone; `at` checks that it lies inside the result.
-                    let to = unsafe { std::slice::from_raw_parts_mut(out.at(to, self.tile()), self.tile()) };
+                    // SAFETY: this tile of this step is written by this job alone.
+                    let to = unsafe { out.slice(to..to + self.tile()) };
                     simd.run(
                         #[inline(always)]
                         || {
