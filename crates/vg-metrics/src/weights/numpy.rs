@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 use candle_core::{Device, Tensor};
 use zip::ZipArchive;
 
-use super::pickle::{Node, Pickle, Value};
+use super::pickle::{Pickle, Value};
 
 pub(super) type Tensors = BTreeMap<String, Tensor>;
 
@@ -30,15 +30,13 @@ pub(super) fn read_pickle(data: &[u8]) -> Result<Tensors, String> {
 
 /// An array as `numpy.ndarray.__reduce__` writes it.
 fn array(pickle: &Pickle<'_>, value: Value<'_>) -> Result<Tensor, String> {
-    let Some(Node::Call { callable, state, .. }) = pickle.node(value) else {
-        return Err("something other than an array".to_owned());
-    };
-    match callable {
+    let call = pickle.call(value).ok_or("something other than an array")?;
+    match call.callable {
         Value::Global("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {}
         Value::Global(module, name) => return Err(format!("a call of {module}.{name}, which is not made,")),
         _ => return Err("a call of something unknown".to_owned()),
     }
-    let state = state.and_then(|state| pickle.tuple(state)).ok_or("an array without content")?;
+    let state = call.state.and_then(|state| pickle.tuple(state)).ok_or("an array without content")?;
     let [_, shape, dtype, Value::Bool(fortran), Value::Bytes(bytes)] = state else {
         return Err("an array of an unknown form".to_owned());
     };
@@ -54,12 +52,10 @@ fn array(pickle: &Pickle<'_>, value: Value<'_>) -> Result<Tensor, String> {
 /// Element type, such as `<f4`, of `numpy.dtype("f4")` with the byte order in its state.
 fn element(pickle: &Pickle<'_>, dtype: Value<'_>) -> Result<String, String> {
     let unknown = || "an array of an unknown element type".to_owned();
-    let Some(Node::Call { callable: Value::Global("numpy", "dtype"), args, state, .. }) = pickle.node(dtype)
-    else {
-        return Err(unknown());
-    };
-    let Some([Value::Text(kind), ..]) = pickle.tuple(*args) else { return Err(unknown()) };
-    match state.and_then(|state| pickle.tuple(state)) {
+    let call = pickle.call(dtype).filter(|call| call.callable == Value::Global("numpy", "dtype"));
+    let call = call.ok_or_else(unknown)?;
+    let Some([Value::Text(kind), ..]) = pickle.tuple(call.args) else { return Err(unknown()) };
+    match call.state.and_then(|state| pickle.tuple(state)) {
         Some([_, Value::Text(order), ..]) => Ok(format!("{order}{kind}")),
         _ => Err(unknown()),
     }
