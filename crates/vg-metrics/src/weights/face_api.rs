@@ -1,10 +1,13 @@
 //! Weights of the face-api package: a JSON list of tensors, and one file in which they follow each other, most of them as bytes.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
+use super::budget::{Budget, MOST};
 use super::numpy::Tensors;
 
 #[derive(Deserialize)]
@@ -31,22 +34,31 @@ struct Quantization {
 
 /// The tensors of a manifest, whose files lie in `folder`.
 pub(super) fn read(manifest: &[u8], folder: &Path) -> Result<Tensors, String> {
+    read_within(manifest, folder, Budget::new(MOST))
+}
+
+fn read_within(manifest: &[u8], folder: &Path, mut budget: Budget) -> Result<Tensors, String> {
     let groups: Vec<Group> =
         serde_json::from_slice(manifest).map_err(|e| format!("not a list of tensors ({e})"))?;
-    let mut tensors = Tensors::new();
-    for group in groups {
+    let (mut tensors, mut seen) = (Tensors::new(), BTreeSet::new());
+    for group in &groups {
         let mut bytes = Vec::new();
         for path in &group.paths {
             if path.contains(['/', '\\']) || path.starts_with('.') {
                 return Err(format!("{path:?} is no plain file name"));
             }
+            if !seen.insert(path) {
+                return Err(format!("{path:?} is named twice"));
+            }
             let path = folder.join(path);
-            bytes.extend(std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?);
+            let problem = |e: String| format!("{}: {e}", path.display());
+            let file = File::open(&path).map_err(|e| problem(e.to_string()))?;
+            bytes.extend(budget.read(file).map_err(problem)?);
         }
         let mut rest = &bytes[..];
-        for entry in group.weights {
+        for entry in &group.weights {
             let tensor = entry.take(&mut rest).map_err(|e| format!("{}: {e}", entry.name))?;
-            tensors.insert(entry.name, tensor);
+            tensors.insert(entry.name.clone(), tensor);
         }
         if !rest.is_empty() {
             return Err(format!("{} bytes are left over", rest.len()));
@@ -77,6 +89,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use crate::weights::budget::Budget;
+
     #[test]
     fn bytes_and_floats_follow_each_other() {
         let folder = tempfile::tempdir().unwrap();
@@ -98,6 +112,11 @@ mod tests {
         assert!(read("w.bin").unwrap_err().contains("b: the file is cut short"));
         assert!(read("../w.bin").unwrap_err().contains("no plain file name"));
         assert!(read("none.bin").unwrap_err().contains("none.bin"));
+        assert!(read("w.bin\",\"w.bin").unwrap_err().contains("\"w.bin\" is named twice"));
+        let within = |most| super::read_within(json("w.bin").as_bytes(), folder.path(), Budget::new(most));
+        write(&[0; 6]);
+        assert_eq!(within(6).unwrap().len(), 2);
+        assert!(within(5).unwrap_err().contains("more than 5 bytes"));
         assert!(super::read(b"{}", folder.path()).unwrap_err().contains("not a list"));
     }
 }

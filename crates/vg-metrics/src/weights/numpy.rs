@@ -1,17 +1,15 @@
 //! Arrays of numpy: inside pickles, in `.npy` files and in `.npz` archives.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 use candle_core::{Device, Tensor};
 use zip::ZipArchive;
 
+use super::budget::{Budget, MOST};
 use super::pickle::{Pickle, Value};
 
 pub(super) type Tensors = BTreeMap<String, Tensor>;
-
-/// Bytes of the largest array in an archive: compressed files can pretend to hold more than any memory does.
-const MOST: u64 = 2 << 30;
 
 /// Arrays in nested dictionaries; their keys are joined with `/`. All else is refused.
 pub(super) fn read_pickle(data: &[u8]) -> Result<Tensors, String> {
@@ -86,17 +84,17 @@ fn tensor(element: &str, shape: &[usize], fortran: bool, bytes: &[u8]) -> Result
 
 /// The arrays of an archive, by name.
 pub(super) fn read_npz(data: &[u8]) -> Result<Tensors, String> {
+    read_within(data, Budget::new(MOST))
+}
+
+fn read_within(data: &[u8], mut budget: Budget) -> Result<Tensors, String> {
     let mut zip = ZipArchive::new(Cursor::new(data)).map_err(|e| e.to_string())?;
     let mut tensors = Tensors::new();
     for index in 0..zip.len() {
         let entry = zip.by_index(index).map_err(|e| e.to_string())?;
         let name = entry.name().map_err(|e| e.to_string())?.into_owned();
         let Some(key) = name.strip_suffix(".npy").map(str::to_owned) else { continue };
-        let mut bytes = Vec::new();
-        let read = entry.take(MOST + 1).read_to_end(&mut bytes).map_err(|e| format!("{name}: {e}"))?;
-        if read as u64 > MOST {
-            return Err(format!("{name} has more than {MOST} bytes"));
-        }
+        let bytes = budget.read(entry).map_err(|e| format!("{name}: {e}"))?;
         tensors.insert(key, read_npy(&bytes).map_err(|e| format!("{name}: {e}"))?);
     }
     Ok(tensors)
@@ -154,6 +152,18 @@ mod tests {
         assert!(message(&header.replace("(2, 1)", "(4294967296, 4294967296, 9)")).contains("8 bytes"));
         assert!(message(&header.replace("<f4", "|O")).contains("|O"));
         assert!(message(&header.replace("False", "True")).contains("Fortran"));
+    }
+
+    #[test]
+    fn the_arrays_of_an_archive_share_one_budget() {
+        let data = include_bytes!("../../tests/fixtures/weights/compressed.npz");
+        let whole: u64 = {
+            let mut zip = ZipArchive::new(Cursor::new(&data[..])).unwrap();
+            (0..zip.len()).map(|i| zip.by_index(i).unwrap().size()).sum()
+        };
+        assert_eq!(read_within(data, Budget::new(whole)).unwrap().len(), 2);
+        let problem = read_within(data, Budget::new(whole - 1)).unwrap_err();
+        assert!(problem.contains(&format!("together have more than {} bytes", whole - 1)), "{problem}");
     }
 
     #[test]
