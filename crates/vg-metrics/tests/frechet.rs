@@ -6,7 +6,7 @@ use common::{close, entry, features, fixture, q_sets, statistics};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
-use vg_metrics::frechet::{Form, diagonal, distance, distance_by};
+use vg_metrics::frechet::{Form, Frechet, diagonal, distance, distance_by};
 use vg_metrics::{Divisor, Error, Features, Gaussian};
 
 #[derive(Deserialize)]
@@ -267,6 +267,32 @@ fn counts_do_not_overflow() {
         most.merge(&most.clone()).unwrap();
     }
     assert!(most.count() >= 1 << 53);
+}
+
+#[test]
+fn a_distance_that_is_not_finite_is_an_error() {
+    let set = |rows: &[f64]| Gaussian::of(&Features::from_rows("x", 1, rows).unwrap());
+    let (a, b) = (set(&[0.0, 1e160]), set(&[0.0, 3e160]));
+    for form in [Form::Eigenvalues, Form::TfReference, Form::SmallSide] {
+        // The forms from the features take no more vectors than dimensions.
+        let result = distance_by(form, &a, &b, Divisor::NMinusOne);
+        assert!(result.is_err(), "{form:?}: {result:?}");
+    }
+    let error = distance(&a, &b, Divisor::NMinusOne).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+    assert!(error.to_string().contains("is not finite") && error.hint().is_some(), "{error}");
+    assert!(diagonal(&a, &b, Divisor::NMinusOne).is_err());
+    let wide = |rows: &[f64]| Gaussian::of(&Features::from_rows("x", 3, rows).unwrap());
+    let (a, b) = (wide(&[0.0, 0.0, 0.0, 1e160, 0.0, 0.0]), wide(&[0.0, 0.0, 0.0, 3e160, 0.0, 1.0]));
+    assert!(matches!(distance(&a, &b, Divisor::N), Err(Error::NotFinite { .. })));
+    // Finite traces whose product is not.
+    let square = |v: f64| Gaussian::from_moments("x", 9, &[0.0], &[v], Divisor::N).unwrap();
+    assert!(distance(&square(1e200), &square(1e200), Divisor::N).is_err());
+    let broken = Frechet { mean_term: f64::NAN, traces: [0.0; 2], root_trace: 0.0, form: Form::Eigenvalues };
+    assert!(broken.value().is_nan(), "never a perfect score");
+    let rows = Features::from_rows("x", 1, &[0.0, 1e160, 2e160]).unwrap();
+    let kernel = vg_metrics::kernel::discrepancy(&rows, &rows, vg_metrics::kernel::Estimator::Unbiased);
+    assert!(matches!(kernel, Err(Error::NotFinite { .. })));
 }
 
 proptest! {
