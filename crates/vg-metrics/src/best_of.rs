@@ -42,9 +42,9 @@ impl BestOf {
     /// No clips yet. The usual number of samples is 100.
     ///
     /// # Errors
-    /// [`Error::Setting`] when `samples` or `frames` is 0.
+    /// [`Error::Setting`] when `samples` or `frames` is 0, or their product overflows.
     pub fn new(better: Better, samples: usize, frames: usize) -> Result<Self> {
-        if samples == 0 || frames == 0 {
+        if samples == 0 || frames == 0 || samples.checked_mul(frames).is_none() {
             let got = format!("{samples} samples of {frames} frames");
             return Err(Error::setting("best-of-N", got, "1 or more of both"));
         }
@@ -158,5 +158,6 @@ mod tests {
         assert_eq!(error, "scores of clip 1: value 1 is NaN; expected a number");
         assert!(scores.push(&[1.0]).is_err());
         assert!(BestOf::new(Better::Higher, 0, 2).is_err());
+        assert!(BestOf::new(Better::Higher, usize::MAX, 2).is_err());
     }
 }

@@ -165,20 +165,10 @@ impl Framing {
     /// # Errors
     /// As [`Resize::apply`].
     pub fn apply(self, x: &Tensor) -> vg_core::Result<Tensor> {
-        let (h, w) = match x.dims() {
-            [.., h, w] if *h > 0 && *w > 0 => (*h, *w),
-            dims => return Err(vg_core::Error::shape("frames to resize", "[..., H, W]", dims)),
-        };
         match self {
             Self::None | Self::C3dTgan | Self::C3dTganV2 => Ok(x.clone()),
             Self::Square(rule, side) => rule.apply(x, (side, side)),
-            Self::ShortSide(rule, side) => {
-                let short = h.min(w);
-                let (h, w) = ((h * side).div_ceil(short), (w * side).div_ceil(short));
-                let x = rule.apply(x, (h, w))?;
-                let rank = x.rank();
-                Ok(x.narrow(rank - 2, (h - side) / 2, side)?.narrow(rank - 1, (w - side) / 2, side)?)
-            }
+            Self::ShortSide(rule, side) => rule.short_side(x, side),
         }
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::budget::{Budget, MOST};
 use super::numpy::Tensors;
+use super::shape::elements;
 
 #[derive(Deserialize)]
 struct Group {
@@ -75,8 +76,8 @@ impl Entry {
             ("float32", Some(q)) if q.dtype == "uint8" => 1,
             _ => return Err("elements of an unknown type".to_owned()),
         };
-        let count = self.shape.iter().try_fold(width, |n: usize, s| n.checked_mul(*s));
-        let parts = count.and_then(|count| rest.split_at_checked(count));
+        let bytes = elements(&self.shape).and_then(|count| count.checked_mul(width));
+        let parts = bytes.and_then(|count| rest.split_at_checked(count));
         let (bytes, after) = parts.ok_or("the file is cut short")?;
         *rest = after;
         let values: Vec<f32> = match &self.quantization {
@@ -117,6 +118,10 @@ mod tests {
         write(&[0; 6]);
         assert_eq!(within(6).unwrap().len(), 2);
         assert!(within(5).unwrap_err().contains("more than 5 bytes"));
+        let empty = json("w.bin").replace("[1,1]", &format!("[0,{0},{0}]", usize::MAX));
+        assert!(
+            super::read(empty.as_bytes(), folder.path()).unwrap_err().contains("b: the file is cut short")
+        );
         assert!(super::read(b"{}", folder.path()).unwrap_err().contains("not a list"));
     }
 }

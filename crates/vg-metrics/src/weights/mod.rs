@@ -12,6 +12,7 @@ mod foreign;
 mod numpy;
 mod pickle;
 mod rename;
+mod shape;
 mod store;
 mod torch;
 

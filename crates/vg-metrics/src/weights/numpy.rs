@@ -8,6 +8,7 @@ use zip::ZipArchive;
 
 use super::budget::{Budget, MOST};
 use super::pickle::{Pickle, Value};
+use super::shape::{RANK, elements};
 
 pub(super) type Tensors = BTreeMap<String, Tensor>;
 
@@ -38,7 +39,7 @@ fn array(pickle: &Pickle<'_>, value: Value<'_>) -> Result<Tensor, String> {
     let [_, shape, dtype, Value::Bool(fortran), Value::Bytes(bytes)] = state else {
         return Err("an array of an unknown form".to_owned());
     };
-    let shape = pickle.tuple(*shape).ok_or("an array without shape")?;
+    let shape = pickle.tuple(*shape).filter(|shape| shape.len() <= RANK).ok_or("an array without shape")?;
     let size = |v: &Value<'_>| match v {
         Value::Int(n) => usize::try_from(*n).map_err(|e| e.to_string()),
         _ => Err("an array without shape".to_owned()),
@@ -65,8 +66,7 @@ fn tensor(element: &str, shape: &[usize], fortran: bool, bytes: &[u8]) -> Result
         "<f8" => 8,
         _ => return Err(format!("elements of type {element:?}; <f4 and <f8 are read")),
     };
-    let count = shape.iter().try_fold(1_usize, |n, s| n.checked_mul(*s));
-    if count.and_then(|n| n.checked_mul(width)) != Some(bytes.len()) {
+    if elements(shape).and_then(|n| n.checked_mul(width)) != Some(bytes.len()) {
         return Err(format!("{} bytes for an array {shape:?} of {element}", bytes.len()));
     }
     if fortran && shape.len() > 1 {
@@ -150,6 +150,8 @@ mod tests {
         let message = |h: &str| read_npy(&npy(h, &[0; 8])).unwrap_err();
         assert!(message(&header.replace("(2, 1)", "(3,)")).contains("8 bytes for an array [3]"));
         assert!(message(&header.replace("(2, 1)", "(4294967296, 4294967296, 9)")).contains("8 bytes"));
+        let empty = header.replace("(2, 1)", &format!("(0, {0}, {0})", usize::MAX));
+        assert!(read_npy(&npy(&empty, &[])).unwrap_err().contains("0 bytes for an array"));
         assert!(message(&header.replace("<f4", "|O")).contains("|O"));
         assert!(message(&header.replace("False", "True")).contains("Fortran"));
     }

@@ -8,6 +8,7 @@ use zip::{CompressionMethod, ZipArchive};
 
 use super::numpy::Tensors;
 use super::pickle::{Call, Node, Pickle, Value};
+use super::shape::{RANK, elements};
 
 /// What the first pickle of an old file holds.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -173,7 +174,7 @@ impl<'a> View<'a> {
         let (kind, key) = storage(objects, **id)?;
         let sizes = |value| -> Option<Vec<usize>> {
             let number = |v: &Value<'_>| if let Value::Int(n) = v { usize::try_from(*n).ok() } else { None };
-            objects.tuple(value)?.iter().map(number).collect()
+            objects.tuple(value).filter(|sizes| sizes.len() <= RANK)?.iter().map(number).collect()
         };
         let (Some(size), Some(stride), Ok(offset)) = (sizes(*size), sizes(*stride), usize::try_from(*offset))
         else {
@@ -184,7 +185,7 @@ impl<'a> View<'a> {
 
     /// Number of elements, if there is one.
     fn count(&self) -> Option<usize> {
-        self.size.iter().try_fold(1_usize, |n, s| n.checked_mul(*s))
+        elements(&self.size)
     }
 
     /// None for whole numbers, such as counts of batches.
@@ -261,6 +262,8 @@ mod tests {
         ] {
             assert!(view(offset, &size, &stride).gather(&storage).is_none(), "{offset} {size:?} {stride:?}");
         }
+        // An empty tensor whose strides overflow.
+        assert!(view(0, &[0, usize::MAX, usize::MAX], &[1, 1, 1]).read(&[0; 24]).is_err());
     }
 
     #[test]
