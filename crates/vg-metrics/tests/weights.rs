@@ -126,6 +126,16 @@ fn conversion_is_repeatable_and_what_it_writes_is_checked() {
     weights::convert(Network::AlexNet, &path, to.path()).unwrap();
     assert_eq!(first, std::fs::read(&written).unwrap());
     let opened = weights::open(Network::AlexNet, to.path()).unwrap();
+    // The hash is that of the tensors: where they come from does not matter.
+    let (renamed, elsewhere) = (from.path().join("mine.bin"), to.path().join("elsewhere"));
+    std::fs::copy(&path, &renamed).unwrap();
+    weights::convert(Network::AlexNet, &renamed, &elsewhere).unwrap();
+    assert_eq!(weights::open(Network::AlexNet, &elsewhere).unwrap().sha256(), opened.sha256());
+    let mut other = tensors.clone();
+    other.insert("features.0.bias".to_owned(), Tensor::zeros(64, DType::F32, &Device::Cpu).unwrap());
+    save(&renamed, &other);
+    weights::convert(Network::AlexNet, &renamed, &elsewhere).unwrap();
+    assert_ne!(weights::open(Network::AlexNet, &elsewhere).unwrap().sha256(), opened.sha256());
     assert!(!opened.tensors().contains_key("classifier.1.weight"));
     assert_eq!(opened.sha256().len(), 64);
 

@@ -14,6 +14,7 @@ mod pickle;
 mod rename;
 mod shape;
 mod store;
+mod tensors;
 mod torch;
 
 pub use self::catalogue::Network;
