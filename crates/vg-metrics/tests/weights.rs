@@ -165,6 +165,29 @@ fn conversion_is_repeatable_and_what_it_writes_is_checked() {
 }
 
 #[test]
+fn every_type_of_floating_point_numbers_is_converted() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("alexnet.safetensors");
+    let convert = |tensors: &BTreeMap<String, Tensor>| {
+        save(&path, tensors);
+        weights::convert(Network::AlexNet, &path, folder.path().join("to")).unwrap();
+        weights::open(Network::AlexNet, folder.path().join("to")).unwrap().sha256().to_owned()
+    };
+    let tensors = made_up(Network::AlexNet);
+    let single = convert(&tensors);
+    for dtype in [DType::F16, DType::BF16, DType::F64] {
+        let mut other: BTreeMap<String, Tensor> =
+            tensors.iter().map(|(name, t)| (name.clone(), t.to_dtype(dtype).unwrap())).collect();
+        // Whole numbers are no weights.
+        other.insert("features.0.num_batches_tracked".to_owned(), Tensor::new(3_i64, &Device::Cpu).unwrap());
+        assert_eq!(convert(&other), single, "{dtype:?}");
+    }
+    let header = format!(r#"{{"a":{{"dtype":"F32","shape":[0,{0},{0}],"data_offsets":[0,0]}}}}"#, usize::MAX);
+    std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
+    assert!(weights::read(&path).unwrap_err().to_string().contains("alexnet.safetensors"));
+}
+
+#[test]
 fn other_weights_of_the_same_shape_are_refused() {
     let folder = TempDir::new().unwrap();
     let tensors = made_up(Network::LpipsHeads);
