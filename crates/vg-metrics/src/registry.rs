@@ -2,11 +2,12 @@
 
 use crate::acd::Colour;
 use crate::error::Result;
+use crate::framing::Framing;
 use crate::gaussian::Divisor;
 use crate::inception_score::InceptionScore;
 use crate::kernel::Estimator;
 use crate::precision_recall::NEIGHBOURS;
-use crate::protocol::{Better, Clips, Extractor, FrameRule, Framing, Input, Measure, Protocol};
+use crate::protocol::{Better, Clips, Extractor, FrameRule, Input, Measure, Protocol};
 use crate::resize::Resize;
 use crate::similarity::{Psnr, Ssim};
 
@@ -137,6 +138,7 @@ pub static PROTOCOLS: &[Protocol] = &[
         title: "Average content distance of face embeddings",
         measure: Measure::AcdEmbedding,
         network: Some(Extractor::FaceEmbedding),
+        resize: Framing::PaddedSquare(Resize::Tf1, 150),
         source: "Tulyakov et al. 2018; embedding of face-api instead of OpenFace",
         ..ACD
     },
@@ -321,6 +323,7 @@ mod tests {
         assert_eq!(protocol("is-tgan").unwrap().clips, Clips::First(10_000));
         assert_eq!(protocol("ssim-svg").unwrap().measure, Measure::Ssim(Ssim::SVG));
         assert_eq!(protocol("lpips-alex").unwrap().better, Better::Lower);
+        assert_eq!(protocol("acd-i").unwrap().resize.to_string(), "padded-square-tf1-150");
     }
 
     #[test]
