@@ -68,8 +68,14 @@ fn mistakes_are_named_before_anything_is_measured() {
     place.error("eval --fake nowhere --metrics motion", &["nowhere"]);
     place.error(&format!("{both} psnr --num 3"), &["--num 3: fake has 2 clips"]);
     place.error(&format!("{both} psnr"), &["clips of the fake set", "2 given, at least 3 needed", "hint: "]);
+    // Before anything is decoded, whichever metric comes first.
+    for metric in ["swd", "motion,psnr"] {
+        let ended =
+            place.error(&format!("{both} {metric}"), &["set for those of the real set: 2 given, at least 3"]);
+        assert!(!ended.stderr.contains("clips\n"), "{ended:?}");
+    }
     place.error(
-        "eval --real real --fake short --metrics ssim-finn",
+        "eval --real real --fake short --num 1 --metrics ssim-finn",
         &["clip short/000.gif: expected 5 x 32 x 32 x 3", "as clip real/000.gif", "hint: "],
     );
     place.error("eval --fake fake --metrics motion --frames 9", &["clip fake/000.gif: 5 given, at least 9"]);

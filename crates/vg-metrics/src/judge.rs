@@ -79,7 +79,11 @@ impl Judge {
         real: impl IntoIterator<Item = Result<Clip>>,
         fake: impl IntoIterator<Item = Result<Clip>>,
     ) -> Result<Measurement> {
+        let (real, fake) = (real.into_iter(), fake.into_iter());
         let mut intake = Intake::new(self.protocol, self.seed);
+        if self.protocol.input != Input::OneSet {
+            check_hints(self.protocol, Some(real.size_hint()), fake.size_hint())?;
+        }
         let result = match self.protocol.input {
             Input::Pairs => self.pairs(&mut intake, real, fake),
             Input::TwoSets => self.sets(&mut intake, real, fake),
@@ -97,6 +101,8 @@ impl Judge {
             let expected = format!("real and generated clips for {}", self.protocol.name);
             return Err(Error::setting("input of the metric", "generated clips alone", expected));
         }
+        let fake = fake.into_iter();
+        check_hints(self.protocol, None, fake.size_hint())?;
         let mut intake = Intake::new(self.protocol, self.seed);
         let result = self.one(&mut intake, fake)?;
         Ok(self.complete(result, &intake))
@@ -307,6 +313,23 @@ impl Judge {
         }
         Ok(Measurement { interval: Some(Bootstrap::new(self.seed).of_mean(clips)?), ..result })
     }
+}
+
+/// Refuses iterators that end too early, if they say so, before the first clip is asked for.
+fn check_hints(
+    protocol: &Protocol,
+    real: Option<(usize, Option<usize>)>,
+    fake: (usize, Option<usize>),
+) -> Result<()> {
+    let exact = |(least, most)| Some(least) == most;
+    if real.is_none_or(exact) && exact(fake) {
+        return protocol.check_counts(real.map(|(count, _)| count), fake.0);
+    }
+    let sides = [("real", real), ("fake", Some(fake))];
+    for (name, most) in sides.into_iter().filter_map(|(name, hint)| Some((name, hint?.1?))) {
+        protocol.check_set(name, most, usize::MAX)?;
+    }
+    Ok(())
 }
 
 /// One type for the iterators of both sides.

@@ -229,23 +229,57 @@ impl Protocol {
         )
     }
 
+    /// Most clips of a side that are looked at, all runs together; none: all that are given.
+    pub fn clips_taken(&self) -> Option<usize> {
+        match (self.clips, self.measure) {
+            (Clips::All, _) => None,
+            (Clips::First(n), Measure::InceptionScore { runs, .. }) => Some(n.saturating_mul(runs)),
+            (Clips::First(n), _) => Some(n),
+        }
+    }
+
+    /// Fewest clips that a side must have, all runs together.
+    pub fn clips_needed(&self) -> usize {
+        let least = match self.measure {
+            Measure::Frechet(_) | Measure::Kernel(_) | Measure::MsSsim | Measure::Diversity => 2,
+            Measure::KernelSubsets { size, .. } => size,
+            Measure::InceptionScore { rule, runs } => rule.splits.max(rule.batch).saturating_mul(runs),
+            Measure::Precision(k) | Measure::Recall(k) => k + 1,
+            _ => 1,
+        };
+        self.clips_taken().unwrap_or(least)
+    }
+
+    /// Whether both sides must have equally many clips.
+    pub fn needs_equal_counts(&self) -> bool {
+        self.input == Input::Pairs || self.measure == Measure::SlicedWasserstein
+    }
+
+    /// Checks numbers of clips that are known before anything is looked at: `real` for metrics that compare, and `fake`.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`] with the name of the smaller side.
+    pub fn check_counts(&self, real: Option<usize>, fake: usize) -> Result<()> {
+        if let Some(real) = real {
+            self.check_set("real", real, usize::MAX)?;
+        }
+        self.check_set("fake", fake, usize::MAX)?;
+        match real {
+            Some(real) if self.needs_equal_counts() && real != fake => {
+                let [less, more] = if fake < real { ["fake", "real"] } else { ["real", "fake"] };
+                let what = format!("{}: clips of the {less} set for those of the {more} set", self.name);
+                Error::at_least(what, real.min(fake), real.max(fake))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that a set is large enough and its clips long enough. `what` names the set in errors.
     ///
     /// # Errors
     /// [`Error::TooFew`].
     pub fn check_set(&self, what: &str, clips: usize, frames: usize) -> Result<()> {
-        let least = match self.measure {
-            Measure::Frechet(_) | Measure::Kernel(_) | Measure::MsSsim | Measure::Diversity => 2,
-            Measure::KernelSubsets { size, .. } => size,
-            Measure::InceptionScore { rule, .. } => rule.splits.max(rule.batch),
-            Measure::Precision(k) | Measure::Recall(k) => k + 1,
-            _ => 1,
-        };
-        let needed = match self.clips {
-            Clips::All => least,
-            Clips::First(n) => n,
-        };
-        Error::at_least(format!("{}: clips of the {what} set", self.name), clips, needed)?;
+        Error::at_least(format!("{}: clips of the {what} set", self.name), clips, self.clips_needed())?;
         let what = format!("{}: frames in clips of the {what} set", self.name);
         Error::at_least(what, frames, self.min_frames())
     }

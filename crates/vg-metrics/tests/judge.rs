@@ -83,6 +83,24 @@ fn generated_clips_are_scored_alone() {
 }
 
 #[test]
+fn counts_are_checked_before_a_clip_is_asked_for() {
+    let never = |count: usize| (0..count).map(|_| -> Result<Clip> { panic!("a clip was asked for") });
+    let judge = |metric| Judge::open(metric, NOWHERE).unwrap();
+    for metric in ["psnr", "ssim-finn", "swd"] {
+        let error = judge(metric).compare(never(5), never(4)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("{metric}: clips of the fake set for those of the real set: 4 given, at least 5 needed")
+        );
+    }
+    let error = judge("diversity").score(never(1)).unwrap_err().to_string();
+    assert_eq!(error, "diversity: clips of the fake set: 1 given, at least 2 needed");
+    // Of a filtered iterator only the most is known.
+    let error = judge("diversity").score(never(1).filter(|_| true)).unwrap_err().to_string();
+    assert!(error.contains("1 given"), "{error}");
+}
+
+#[test]
 fn what_does_not_fit_is_named() {
     let dims = [6, 32, 32, 3];
     let mixed = clips("fake", 0..2, dims).chain(clips("long", 2..3, [7, 32, 32, 3]));

@@ -84,12 +84,12 @@ fn needs_real(judge: &Judge) -> bool {
     judge.protocol().input != Input::OneSet
 }
 
-/// Refuses sets that are too small, and names of pairs that look wrong, before anything is decoded.
+/// Refuses sets that are too small or of unequal size, and warns of names of pairs that look wrong, before anything is decoded.
 fn check(judge: &Judge, real: Option<&Folder>, fake: &Folder) -> Result<()> {
     let protocol = judge.protocol();
-    protocol.check_set("fake", fake.clips.len(), usize::MAX)?;
-    let Some(real) = real.filter(|_| needs_real(judge)) else { return Ok(()) };
-    protocol.check_set("real", real.clips.len(), usize::MAX)?;
+    let real = real.filter(|_| needs_real(judge));
+    protocol.check_counts(real.map(|r| r.clips.len()), fake.clips.len())?;
+    let Some(real) = real else { return Ok(()) };
     let pairs = real.clips.iter().zip(&fake.clips);
     let odd = pairs.map(|(a, b)| (&a.name, &b.name)).find(|(a, b)| stem(a) != stem(b));
     if let Some((a, b)) = odd.filter(|_| protocol.input == Input::Pairs) {

@@ -4,7 +4,7 @@ use vg_core::rng::Rng;
 
 use crate::error::{Error, Result};
 use crate::pixels::{Clip, Frames};
-use crate::protocol::{Clips, FrameRule, Measure, Protocol};
+use crate::protocol::{FrameRule, Protocol};
 
 /// Which set a clip belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,13 @@ pub(super) enum Side {
 }
 
 impl Side {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Real => "real",
+            Self::Fake => "fake",
+        }
+    }
+
     /// The set's name in errors.
     pub(super) fn what(self) -> &'static str {
         match self {
@@ -107,24 +114,11 @@ impl Intake {
     }
 
     fn most(&self) -> usize {
-        let runs = match self.protocol.measure {
-            Measure::InceptionScore { runs, .. } => runs,
-            _ => 1,
-        };
-        match self.protocol.clips {
-            Clips::All => usize::MAX,
-            Clips::First(n) => n.saturating_mul(runs),
-        }
+        self.protocol.clips_taken().unwrap_or(usize::MAX)
     }
 
     fn check_side(&self, side: Side) -> Result<()> {
-        let (what, count) = (side.what(), self.count(side));
-        let name = self.protocol.name;
-        if self.most() < usize::MAX {
-            return Error::at_least(format!("{name}: clips of {what}"), count, self.most());
-        }
         // Lengths were checked clip by clip.
-        let what = what.trim_start_matches("the ").trim_end_matches(" set");
-        self.protocol.check_set(what, count, usize::MAX)
+        self.protocol.check_set(side.name(), self.count(side), usize::MAX)
     }
 }
