@@ -26,7 +26,10 @@ fn pairs_and_sets_are_measured() {
     folder(&place, "fake", 3, 5, 149);
     let call = "eval --real real --fake fake --metrics psnr,ssim-finn,swd,motion,frozen --json";
     let ended = place.good(call);
-    assert!(ended.stderr.contains("psnr: 6 clips"), "{ended:?}");
+    // Metrics that look at the same share a pass.
+    for pass in ["psnr, ssim-finn: 6 clips", "swd: 6 clips", "motion, frozen: 3 clips"] {
+        assert!(ended.stderr.contains(pass), "{ended:?}");
+    }
     let lines = Place::json(&ended.stdout);
     let names: Vec<&str> = lines.iter().map(|l| l["metric"].as_str().unwrap()).collect();
     assert_eq!(names, ["psnr", "ssim-finn", "swd", "motion", "frozen"]);
@@ -51,6 +54,9 @@ fn pairs_and_sets_are_measured() {
         "{same:?}"
     );
     assert!(lines[1].contains(" 0.0000 "), "{same:?}");
+    let order = place.good("eval --real real --fake fake --metrics psnr,motion,ssim-svg,psnr --json");
+    let names: Vec<_> = Place::json(&order.stdout).iter().map(|line| line["metric"].clone()).collect();
+    assert_eq!(names, ["psnr", "motion", "ssim-svg"], "the order asked for, each once");
     let alone = place.good("eval --fake fake --metrics diversity");
     assert!(alone.stdout.contains("(3 fake, 5 frames of 32x32)"), "{alone:?}");
 }

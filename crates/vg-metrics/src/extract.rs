@@ -117,6 +117,16 @@ impl FeatureNetwork {
         Ok(Some(Self { extractor, kind, framing: protocol.resize, preparation, sha256 }))
     }
 
+    /// The same network for another protocol that has it.
+    pub(crate) fn for_protocol(&self, protocol: &Protocol) -> Result<Self> {
+        let preparation = Preparation::new(self.extractor, protocol.resize)?;
+        Ok(Self { framing: protocol.resize, preparation, ..self.clone() })
+    }
+
+    pub(crate) fn extractor(&self) -> Extractor {
+        self.extractor
+    }
+
     /// SHA-256 of the weights in hexadecimal; those of several files are joined by `+`.
     pub fn sha256(&self) -> &str {
         &self.sha256

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use vg_data::decode::decode_whole;
 use vg_data::{Progress, Split, Unit};
-use vg_metrics::{Clip, Input, Judge, Measurement, protocol};
+use vg_metrics::{Clip, Input, Measurement, Panel, protocol};
 
 use crate::data::Bar;
 use crate::failure::{Done, Failure};
@@ -53,22 +53,32 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    let judges = judges(args)?;
+    let panels = panels(args)?;
     threads::fix(args.threads)?;
     let fake = Folder::open(&args.fake, args)?;
     let real = match &args.real {
-        Some(path) if judges.iter().any(needs_real) => Some(Folder::open(path, args)?),
+        Some(path) if panels.iter().any(needs_real) => Some(Folder::open(path, args)?),
         _ => None,
     };
-    judges.iter().try_for_each(|judge| check(judge, real.as_ref(), &fake))?;
-    for judge in &judges {
-        report(args, &measure(judge, real.as_ref(), &fake)?)?;
+    panels.iter().try_for_each(|panel| check(panel, real.as_ref(), &fake))?;
+    let (mut done, mut next) = (Vec::new(), 0);
+    for panel in &panels {
+        done.extend(measure(panel, real.as_ref(), &fake)?);
+        // In the order asked for, as soon as there is no gap.
+        while let Some(result) =
+            args.metrics.get(next).and_then(|name| done.iter().find(|d| d.metric == *name))
+        {
+            if !args.metrics[..next].contains(&result.metric) {
+                report(args, result)?;
+            }
+            next += 1;
+        }
     }
     Ok(Done::Good)
 }
 
 /// Opens all metrics, so that mistakes show before the first measurement.
-fn judges(args: &Args) -> Result<Vec<Judge>> {
+fn panels(args: &Args) -> Result<Vec<Panel>> {
     for name in &args.metrics {
         let input = protocol(name)?.input;
         if input != Input::OneSet && args.real.is_none() {
@@ -76,24 +86,24 @@ fn judges(args: &Args) -> Result<Vec<Judge>> {
             return Err(Failure::new(text).hint("give a folder of real clips with --real DIR").into());
         }
     }
-    let open = |name: &String| Ok(Judge::open(name, &args.weights)?.seed(args.seed));
-    args.metrics.iter().map(open).collect()
+    let panels = Panel::open_all(&args.metrics, &args.weights)?;
+    Ok(panels.into_iter().map(|panel| panel.seed(args.seed)).collect())
 }
 
-fn needs_real(judge: &Judge) -> bool {
-    judge.protocol().input != Input::OneSet
+fn needs_real(panel: &Panel) -> bool {
+    panel.input() != Input::OneSet
 }
 
 /// Refuses sets that are too small or of unequal size, and warns of names of pairs that look wrong, before anything is decoded.
-fn check(judge: &Judge, real: Option<&Folder>, fake: &Folder) -> Result<()> {
-    let protocol = judge.protocol();
-    let real = real.filter(|_| needs_real(judge));
-    protocol.check_counts(real.map(|r| r.clips.len()), fake.clips.len())?;
+fn check(panel: &Panel, real: Option<&Folder>, fake: &Folder) -> Result<()> {
+    let real = real.filter(|_| needs_real(panel));
+    panel.check_counts(real.map(|r| r.clips.len()), fake.clips.len())?;
     let Some(real) = real else { return Ok(()) };
     let pairs = real.clips.iter().zip(&fake.clips);
     let odd = pairs.map(|(a, b)| (&a.name, &b.name)).find(|(a, b)| stem(a) != stem(b));
-    if let Some((a, b)) = odd.filter(|_| protocol.input == Input::Pairs) {
-        console::warn(format!("{}: pairs have different names, such as {a} and {b}", protocol.name));
+    if let Some((a, b)) = odd.filter(|_| panel.input() == Input::Pairs) {
+        let names = panel.names().join(", ");
+        console::warn(format!("{names}: pairs have different names, such as {a} and {b}"));
     }
     Ok(())
 }
@@ -103,18 +113,19 @@ fn stem(name: &str) -> PathBuf {
     Path::new(name).with_extension("")
 }
 
-fn measure(judge: &Judge, real: Option<&Folder>, fake: &Folder) -> Result<Measurement> {
-    let real = real.filter(|_| needs_real(judge));
+fn measure(panel: &Panel, real: Option<&Folder>, fake: &Folder) -> Result<Vec<Measurement>> {
+    let real = real.filter(|_| needs_real(panel));
     let bar = Bar::default();
     let clips = fake.clips.len() + real.map_or(0, |r| r.clips.len());
-    bar.start(&format!("{}: {clips} clips", judge.protocol().name), clips as u64, Unit::Files);
-    let result = match real {
-        Some(real) => judge.compare(real.clips(&bar), fake.clips(&bar)),
-        None => judge.score(fake.clips(&bar)),
+    bar.start(&format!("{}: {clips} clips", panel.names().join(", ")), clips as u64, Unit::Files);
+    let results = match real {
+        Some(real) => panel.compare(real.clips(&bar), fake.clips(&bar)),
+        None => panel.score(fake.clips(&bar)),
     };
     bar.finish();
     let name = |folder: &Folder| folder.path.display().to_string();
-    Ok(Measurement { real: real.map(name), fake: Some(name(fake)), ..result? })
+    let named = |result| Measurement { real: real.map(name), fake: Some(name(fake)), ..result };
+    Ok(results?.into_iter().map(named).collect())
 }
 
 /// Clips that are decoded one by one.
