@@ -53,7 +53,9 @@ fn pairs_and_sets_are_measured() {
         lines[0].contains("infinite") && lines[0].contains("2 real, 2 fake, 4 frames of 32x32"),
         "{same:?}"
     );
-    assert!(lines[1].contains(" 0.0000 "), "{same:?}");
+    assert!(lines[0].contains("8 frames infinite and not in the value"), "{same:?}");
+    assert_eq!(lines[1], "    network none, stride 1, resize none, seed 0");
+    assert!(lines[2].contains("  0  (2 real, 2 fake, 1 frame of 32x32)"), "{same:?}");
     let order = place.good("eval --real real --fake fake --metrics psnr,motion,ssim-svg,psnr --json");
     let names: Vec<_> = Place::json(&order.stdout).iter().map(|line| line["metric"].clone()).collect();
     assert_eq!(names, ["psnr", "motion", "ssim-svg"], "the order asked for, each once");
@@ -69,6 +71,7 @@ fn mistakes_are_named_before_anything_is_measured() {
     folder(&place, "short", 1, 3, 149);
     let both = "eval --real real --fake fake --metrics";
     place.error(&format!("{both} fdv"), &["no metric \"fdv\"", "did you mean \"fvd\"?"]);
+    place.error(&format!("{both} fvd-vg"), &["fvd-vg is not available yet", "no weights"]);
     place.error(&format!("{both} psnr,fvd"), &["network i3d is missing", "`cargo xtask download i3d`"]);
     place.error("eval --fake fake --metrics psnr", &["psnr compares with real clips", "hint: ", "--real"]);
     place.error("eval --fake nowhere --metrics motion", &["nowhere"]);

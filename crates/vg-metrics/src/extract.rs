@@ -106,7 +106,7 @@ impl FeatureNetwork {
     pub fn open(protocol: &Protocol, folder: impl AsRef<Path>) -> Result<Option<Self>> {
         let Some(extractor) = protocol.network else { return Ok(None) };
         let Some(names) = extractor.weights() else {
-            let problem = format!("{}: the network has no weights that could be opened", protocol.name);
+            let problem = format!("{} is not available yet: its network has no weights", protocol.name);
             return Err(vg_core::Error::Unsupported(problem).into());
         };
         let preparation = Preparation::new(extractor, protocol.resize)?;
