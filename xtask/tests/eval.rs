@@ -26,7 +26,10 @@ fn pairs_and_sets_are_measured() {
     folder(&place, "fake", 3, 5, 149);
     let call = "eval --real real --fake fake --metrics psnr,ssim-finn,swd,motion,frozen --json";
     let ended = place.good(call);
-    assert!(ended.stderr.contains("psnr: 6 clips"), "{ended:?}");
+    // Metrics that look at the same share a pass.
+    for pass in ["psnr, ssim-finn: 6 clips", "swd: 6 clips", "motion, frozen: 3 clips"] {
+        assert!(ended.stderr.contains(pass), "{ended:?}");
+    }
     let lines = Place::json(&ended.stdout);
     let names: Vec<&str> = lines.iter().map(|l| l["metric"].as_str().unwrap()).collect();
     assert_eq!(names, ["psnr", "ssim-finn", "swd", "motion", "frozen"]);
@@ -50,7 +53,12 @@ fn pairs_and_sets_are_measured() {
         lines[0].contains("infinite") && lines[0].contains("2 real, 2 fake, 4 frames of 32x32"),
         "{same:?}"
     );
-    assert!(lines[1].contains(" 0.0000 "), "{same:?}");
+    assert!(lines[0].contains("8 frames infinite and not in the value"), "{same:?}");
+    assert_eq!(lines[1], "    network none, stride 1, resize none, seed 0");
+    assert!(lines[2].contains("  0  (2 real, 2 fake, 1 frame of 32x32)"), "{same:?}");
+    let order = place.good("eval --real real --fake fake --metrics psnr,motion,ssim-svg,psnr --json");
+    let names: Vec<_> = Place::json(&order.stdout).iter().map(|line| line["metric"].clone()).collect();
+    assert_eq!(names, ["psnr", "motion", "ssim-svg"], "the order asked for, each once");
     let alone = place.good("eval --fake fake --metrics diversity");
     assert!(alone.stdout.contains("(3 fake, 5 frames of 32x32)"), "{alone:?}");
 }
@@ -63,13 +71,20 @@ fn mistakes_are_named_before_anything_is_measured() {
     folder(&place, "short", 1, 3, 149);
     let both = "eval --real real --fake fake --metrics";
     place.error(&format!("{both} fdv"), &["no metric \"fdv\"", "did you mean \"fvd\"?"]);
+    place.error(&format!("{both} fvd-vg"), &["fvd-vg is not available yet", "no weights"]);
     place.error(&format!("{both} psnr,fvd"), &["network i3d is missing", "`cargo xtask download i3d`"]);
     place.error("eval --fake fake --metrics psnr", &["psnr compares with real clips", "hint: ", "--real"]);
     place.error("eval --fake nowhere --metrics motion", &["nowhere"]);
     place.error(&format!("{both} psnr --num 3"), &["--num 3: fake has 2 clips"]);
     place.error(&format!("{both} psnr"), &["clips of the fake set", "2 given, at least 3 needed", "hint: "]);
+    // Before anything is decoded, whichever metric comes first.
+    for metric in ["swd", "motion,psnr"] {
+        let ended =
+            place.error(&format!("{both} {metric}"), &["set for those of the real set: 2 given, at least 3"]);
+        assert!(!ended.stderr.contains("clips\n"), "{ended:?}");
+    }
     place.error(
-        "eval --real real --fake short --metrics ssim-finn",
+        "eval --real real --fake short --num 1 --metrics ssim-finn",
         &["clip short/000.gif: expected 5 x 32 x 32 x 3", "as clip real/000.gif", "hint: "],
     );
     place.error("eval --fake fake --metrics motion --frames 9", &["clip fake/000.gif: 5 given, at least 9"]);

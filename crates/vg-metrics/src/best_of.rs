@@ -42,9 +42,9 @@ impl BestOf {
     /// No clips yet. The usual number of samples is 100.
     ///
     /// # Errors
-    /// [`Error::Setting`] when `samples` or `frames` is 0.
+    /// [`Error::Setting`] when `samples` or `frames` is 0, or their product overflows.
     pub fn new(better: Better, samples: usize, frames: usize) -> Result<Self> {
-        if samples == 0 || frames == 0 {
+        if samples == 0 || frames == 0 || samples.checked_mul(frames).is_none() {
             let got = format!("{samples} samples of {frames} frames");
             return Err(Error::setting("best-of-N", got, "1 or more of both"));
         }
@@ -54,16 +54,16 @@ impl BestOf {
     /// Adds a clip's values, `[samples, frames]` in C order; predicted frames only.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of values, [`Error::Value`] for NaN.
+    /// [`Error::Shape`] for another number of values, [`Error::Value`] for NaN and minus infinity, which no similarity has.
     pub fn push(&mut self, values: &[f64]) -> Result<()> {
         let clip = self.clips();
         if values.len() != self.samples * self.frames {
             let expected = format!("{} samples of {} frames", self.samples, self.frames);
             return Err(Error::shape(format!("scores of clip {clip}"), expected, &[values.len()]));
         }
-        if let Some(position) = values.iter().position(|v| v.is_nan()) {
-            let (what, expected) = ("scores of clip".to_owned(), "a number");
-            return Err(Error::Value { what, index: clip, position, value: f64::NAN, expected });
+        if let Some(position) = values.iter().position(|v| v.is_nan() || *v == f64::NEG_INFINITY) {
+            let (what, expected) = ("scores of clip".to_owned(), "a number, or infinity");
+            return Err(Error::Value { what, index: clip, position, value: values[position], expected });
         }
         self.values.extend_from_slice(values);
         Ok(())
@@ -155,8 +155,12 @@ mod tests {
         assert!(scores.scores().unwrap_err().to_string().contains("clips with predictions: 0 given"));
         scores.push(&[1.0, 2.0]).unwrap();
         let error = scores.push(&[1.0, f64::NAN]).unwrap_err().to_string();
-        assert_eq!(error, "scores of clip 1: value 1 is NaN; expected a number");
+        assert_eq!(error, "scores of clip 1: value 1 is NaN; expected a number, or infinity");
+        let error = scores.push(&[f64::NEG_INFINITY, 1.0]).unwrap_err().to_string();
+        assert_eq!(error, "scores of clip 1: value 0 is -inf; expected a number, or infinity");
+        assert_eq!(scores.clips(), 1);
         assert!(scores.push(&[1.0]).is_err());
         assert!(BestOf::new(Better::Higher, 0, 2).is_err());
+        assert!(BestOf::new(Better::Higher, usize::MAX, 2).is_err());
     }
 }

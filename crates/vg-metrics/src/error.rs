@@ -74,6 +74,12 @@ pub enum Error {
     /// An iteration of the linear algebra that did not converge.
     #[error("{0} did not converge")]
     NoConvergence(&'static str),
+    /// A value that overflowed on the way: features that are finite, but too large for their squares.
+    #[error("{what} is not finite")]
+    NotFinite {
+        /// The value, such as `the Fréchet distance of a and b`.
+        what: String,
+    },
     /// An error of `vg-core`, such as an unknown name.
     #[error(transparent)]
     Core(#[from] vg_core::Error),
@@ -101,6 +107,11 @@ impl Error {
         Ok(())
     }
 
+    /// The value, unless it is NaN or infinite.
+    pub(crate) fn finite(value: f64, what: impl FnOnce() -> String) -> Result<f64> {
+        if value.is_finite() { Ok(value) } else { Err(Self::NotFinite { what: what() }) }
+    }
+
     /// The way out, in one sentence, where one is known.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -114,6 +125,9 @@ impl Error {
             Self::NotComparable { .. } => "measure both sides again under one protocol",
             Self::Format { .. } => "delete the stored file; it will be computed again",
             Self::NoConvergence(_) => "check the features for values of very different magnitude",
+            Self::NotFinite { .. } => {
+                "check the features: values of more than about 1e75 cannot be squared twice"
+            }
             Self::Core(inner) => return inner.hint(),
             Self::Setting { .. } | Self::Tensor(_) => return None,
         };

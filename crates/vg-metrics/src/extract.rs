@@ -1,18 +1,20 @@
 //! Clips to feature vectors: a protocol's network, opened once.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use vg_core::ops::attention::softmax;
 
 use crate::error::{Error, Result};
+use crate::framing::Framing;
 use crate::network::c3d::{self, C3d};
-use crate::network::face::FaceNet;
+use crate::network::face::{self, FaceNet};
 use crate::network::i3d::{self, I3d};
 use crate::network::inception_v3::{self, InceptionV3};
 use crate::network::lpips::{Lpips, Net};
 use crate::pixels::Frames;
-use crate::protocol::{Extractor, Framing, Protocol};
+use crate::protocol::{Extractor, Protocol};
 use crate::resize::Resize;
 use crate::weights::{self, Weights};
 
@@ -20,11 +22,12 @@ use crate::weights::{self, Weights};
 const PORTED_EPSILON: f64 = 1e-5;
 
 /// The network of a protocol with its weights, and the protocol's way from clips to its input.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct FeatureNetwork {
     extractor: Extractor,
-    kind: Kind,
+    kind: Arc<Kind>,
     framing: Framing,
+    preparation: Preparation,
     sha256: String,
 }
 
@@ -37,23 +40,91 @@ enum Kind {
     Lpips(Lpips),
 }
 
+/// What is done with framed pixels: a consequence of the network and the framing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Preparation {
+    I3d(Resize),
+    C3d(c3d::Preparation),
+    Inception(inception_v3::Preparation),
+    Face,
+    Lpips,
+}
+
+impl Preparation {
+    /// # Errors
+    /// [`Error::Setting`] for a framing that the network cannot take, or would overrule.
+    fn new(extractor: Extractor, framing: Framing) -> Result<Self> {
+        use Framing::{PaddedSquare, ShortSide, Square};
+        let (found, expected) = match extractor {
+            Extractor::I3d | Extractor::I3dEpsilon1e5 => (
+                match framing {
+                    Square(rule, i3d::SIDE) | ShortSide(rule, i3d::SIDE) => Some(Self::I3d(rule)),
+                    _ => None,
+                },
+                "frames of 224x224",
+            ),
+            Extractor::C3dUcf101 => (
+                match framing {
+                    Framing::C3dTgan => Some(Self::C3d(c3d::Preparation::Tgan)),
+                    Framing::C3dTganV2 => Some(Self::C3d(c3d::Preparation::TganV2)),
+                    _ => None,
+                },
+                "c3d-tgan or c3d-tganv2",
+            ),
+            Extractor::InceptionPool | Extractor::InceptionSoftmax => (
+                match framing {
+                    Square(Resize::Tf1, inception_v3::SIDE) => Some(inception_v3::Preparation::TensorFlow),
+                    Square(Resize::HalfPixel, inception_v3::SIDE) => {
+                        Some(inception_v3::Preparation::PytorchFid)
+                    }
+                    _ => None,
+                }
+                .map(Self::Inception),
+                "tf1-299 or half-pixel-299",
+            ),
+            Extractor::FaceEmbedding => (
+                (framing == PaddedSquare(Resize::Tf1, face::SIDE)).then_some(Self::Face),
+                "padded-square-tf1-150",
+            ),
+            Extractor::LpipsAlex | Extractor::LpipsVgg | Extractor::StLpipsVgg => {
+                ((framing == Framing::None).then_some(Self::Lpips), "none")
+            }
+            Extractor::VgFeatures | Extractor::VgSoftmax => (None, "a network with weights"),
+        };
+        let got = || format!("{framing} for {extractor:?}");
+        found.ok_or_else(|| Error::setting("resize rule", got(), expected))
+    }
+}
+
 impl FeatureNetwork {
     /// Opens the network of a protocol, if it has one, with the weights in `folder`, where `cargo xtask download` puts them.
     ///
     /// # Errors
     /// [`vg_core::Error::Data`] that names the command when weights are missing, [`vg_core::Error::Format`] and
-    /// [`vg_core::Error::Weights`] for damaged ones, [`vg_core::Error::Unsupported`] for a network without published weights.
+    /// [`vg_core::Error::Weights`] for damaged ones, [`vg_core::Error::Unsupported`] for a network without published weights,
+    /// [`Error::Setting`] for a resize rule that the network does not go with.
     pub fn open(protocol: &Protocol, folder: impl AsRef<Path>) -> Result<Option<Self>> {
         let Some(extractor) = protocol.network else { return Ok(None) };
         let Some(names) = extractor.weights() else {
-            let problem = format!("{}: the network has no weights that could be opened", protocol.name);
+            let problem = format!("{} is not available yet: its network has no weights", protocol.name);
             return Err(vg_core::Error::Unsupported(problem).into());
         };
+        let preparation = Preparation::new(extractor, protocol.resize)?;
         let open = |name| weights::open(name, folder.as_ref());
         let files = names.iter().map(|name| open(*name)).collect::<vg_core::Result<Vec<_>>>()?;
         let sums: Vec<&str> = files.iter().map(Weights::sha256).collect();
-        let (kind, sha256) = (kind(extractor, &files)?, sums.join("+"));
-        Ok(Some(Self { extractor, kind, framing: protocol.resize, sha256 }))
+        let (kind, sha256) = (Arc::new(kind(extractor, &files)?), sums.join("+"));
+        Ok(Some(Self { extractor, kind, framing: protocol.resize, preparation, sha256 }))
+    }
+
+    /// The same network for another protocol that has it.
+    pub(crate) fn for_protocol(&self, protocol: &Protocol) -> Result<Self> {
+        let preparation = Preparation::new(self.extractor, protocol.resize)?;
+        Ok(Self { framing: protocol.resize, preparation, ..self.clone() })
+    }
+
+    pub(crate) fn extractor(&self) -> Extractor {
+        self.extractor
     }
 
     /// SHA-256 of the weights in hexadecimal; those of several files are joined by `+`.
@@ -67,7 +138,7 @@ impl FeatureNetwork {
             Extractor::C3dUcf101 => c3d::Config::default().classes,
             Extractor::InceptionPool => 2048,
             Extractor::InceptionSoftmax => inception_v3::Config::default().classes,
-            Extractor::FaceEmbedding => 128,
+            Extractor::FaceEmbedding => face::DIMENSIONS,
             Extractor::LpipsAlex | Extractor::LpipsVgg | Extractor::StLpipsVgg => 1,
             _ => i3d::Config::default().classes,
         }
@@ -81,26 +152,28 @@ impl FeatureNetwork {
     pub fn features(&self, clip: &Frames<'_>) -> Result<Vec<f32>> {
         let x = frames_first(clip)?;
         let clip_of_channels = || x.permute((1, 0, 2, 3))?.contiguous()?.unsqueeze(0);
-        let rows = match &self.kind {
-            Kind::I3d(net) => {
+        let rows = match (&*self.kind, self.preparation) {
+            (Kind::I3d(net), Preparation::I3d(rule)) => {
                 let framed = self.framing.apply(&clip_of_channels()?)?;
-                net.features(&I3d::prepare(&framed, Resize::HalfPixel)?)?.logits
+                net.features(&I3d::prepare(&framed, rule)?)?.logits
             }
-            Kind::C3d(net, input) => {
-                let rule = match self.framing {
-                    Framing::C3dTgan => c3d::Preparation::Tgan,
-                    _ => c3d::Preparation::TganV2,
-                };
+            (Kind::C3d(net, input), Preparation::C3d(rule)) => {
                 softmax(&net.features(&input.prepare(&clip_of_channels()?, rule)?)?.logits)?
             }
-            Kind::Inception(net) => {
-                let input = InceptionV3::prepare(&x, inception_v3::Preparation::TensorFlow)?;
-                let found = net.features(&input)?;
+            (Kind::Inception(net), Preparation::Inception(rule)) => {
+                let found = net.features(&InceptionV3::prepare(&self.framing.apply(&x)?, rule)?)?;
                 if self.extractor == Extractor::InceptionPool { found.pool } else { softmax(&found.logits)? }
             }
-            Kind::Face(net) => net.embed(&x)?,
-            Kind::Lpips(_) => {
+            (Kind::Face(net), Preparation::Face) => net.embed(&self.framing.apply(&x)?)?,
+            (Kind::Lpips(_), _) => {
                 return Err(Error::setting("network of features", "LPIPS", "one that looks at single clips"));
+            }
+            (_, other) => {
+                return Err(Error::setting(
+                    "preparation of frames",
+                    format!("{other:?}"),
+                    "the network's own",
+                ));
             }
         };
         Ok(rows.flatten_all()?.to_vec1()?)
@@ -111,7 +184,7 @@ impl FeatureNetwork {
     /// # Errors
     /// [`Error::Shape`] with the clips' names when sizes or lengths differ, [`Error::Setting`] for other networks.
     pub fn distances(&self, truth: &Frames<'_>, predicted: &Frames<'_>) -> Result<Vec<f64>> {
-        let Kind::Lpips(net) = &self.kind else {
+        let Kind::Lpips(net) = &*self.kind else {
             return Err(Error::setting("network of distances", format!("{:?}", self.extractor), "LPIPS"));
         };
         truth.expect_same(predicted)?;
@@ -162,4 +235,38 @@ fn frames_first(clip: &Frames<'_>) -> Result<Tensor> {
     let [t, h, w, c] = clip.dims();
     let x = Tensor::from_slice(clip.pixels(), (t, h, w, c), &Device::Cpu)?.permute((0, 3, 1, 2))?;
     Ok(if c == 1 { x.repeat((1, 3, 1, 1))? } else { x.contiguous()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{PROTOCOLS, protocol};
+
+    #[test]
+    fn the_recorded_rule_is_the_one_that_is_used() {
+        for protocol in PROTOCOLS {
+            let Some(extractor) = protocol.network.filter(|network| network.weights().is_some()) else {
+                continue;
+            };
+            assert!(Preparation::new(extractor, protocol.resize).is_ok(), "{}", protocol.name);
+        }
+        let tf1 = |side| Framing::Square(Resize::Tf1, side);
+        for (name, resize) in [
+            ("fvd", Framing::None),
+            ("fvd", tf1(112)),
+            ("is-tgan", tf1(112)),
+            ("is-tgan", Framing::None),
+            ("fid", Framing::None),
+            ("fid", tf1(224)),
+            ("fid", Framing::Square(Resize::Bicubic, 299)),
+            ("acd-i", Framing::None),
+            ("lpips-alex", tf1(64)),
+        ] {
+            let other = Protocol { resize, ..*protocol(name).unwrap() };
+            let error = FeatureNetwork::open(&other, "nowhere").unwrap_err();
+            assert!(matches!(error, Error::Setting { .. }), "{name} with {resize}: {error}");
+        }
+        let pytorch = Preparation::new(Extractor::InceptionPool, Framing::Square(Resize::HalfPixel, 299));
+        assert_eq!(pytorch.unwrap(), Preparation::Inception(inception_v3::Preparation::PytorchFid));
+    }
 }

@@ -35,9 +35,10 @@ pub struct Frechet {
 }
 
 impl Frechet {
-    /// The squared distance, as FVD and FID are reported; at least 0.
+    /// The squared distance, as FVD and FID are reported; at least 0. NaN, which [`distance`] never gives, stays NaN.
     pub fn value(&self) -> f64 {
-        self.unclamped().max(0.0)
+        let value = self.unclamped();
+        if value < 0.0 { 0.0 } else { value }
     }
 
     /// The sum of the parts, which rounding can take below 0.
@@ -49,7 +50,8 @@ impl Frechet {
 /// Distance in the form that is exact for the numbers of vectors at hand.
 ///
 /// # Errors
-/// [`Error::Shape`] when dimensions differ, [`Error::TooFew`] for fewer than two vectors on a side.
+/// [`Error::Shape`] when dimensions differ, [`Error::TooFew`] for fewer than two vectors on a side, [`Error::NotFinite`] for features so
+/// large that their squares overflow, [`Error::NoConvergence`] when a decomposition fails.
 pub fn distance(a: &Gaussian, b: &Gaussian, divisor: Divisor) -> Result<Frechet> {
     let few = |g: &Gaussian| g.count() <= g.dim() && g.centred().is_some();
     let form = match (few(a), few(b)) {
@@ -68,12 +70,15 @@ pub fn distance_by(form: Form, a: &Gaussian, b: &Gaussian, divisor: Divisor) -> 
     expect_pair(a, b)?;
     let d = a.dim();
     let scales = [divisor.of(a.count()), divisor.of(b.count())];
-    let (mean_term, traces, root_trace) = match form {
+    // Decompositions of what is not finite end in an error of their own, if they end.
+    let check = |parts: [f64; 3]| Error::finite(parts.iter().sum(), || name_of_pair(a, b)).map(|_| parts);
+    let ([mean_term, one, other], root_trace) = match form {
         Form::NuclearNorm => {
             let (x, y) = (kept(a)?, kept(b)?);
             let traces = [square_sum(&x) / scales[0], square_sum(&y) / scales[1]];
+            let parts = check([squared_gap(&a.mean()?, &b.mean()?), traces[0], traces[1]])?;
             let norm = nuclear_norm(&product_transposed(&x, &y, d), a.count(), b.count())?;
-            (squared_gap(&a.mean()?, &b.mean()?), traces, norm / (scales[0] * scales[1]).sqrt())
+            (parts, norm / (scales[0] * scales[1]).sqrt())
         }
         Form::SmallSide => {
             let swap = a.centred().is_none();
@@ -81,19 +86,28 @@ pub fn distance_by(form: Form, a: &Gaussian, b: &Gaussian, divisor: Divisor) -> 
             let x = kept(small)?;
             let (mean, covariance) = large.mean_and_covariance(divisor)?;
             let scale = divisor.of(small.count());
+            let traces = [square_sum(&x) / scale, trace(&covariance, d)];
+            let [of_a, of_b] = if swap { [traces[1], traces[0]] } else { traces };
+            let parts = check([squared_gap(&small.mean()?, &mean), of_a, of_b])?;
             let inner = product_transposed(&product(&x, &covariance, d), &x, d);
             let root =
                 root_sum(&eigenvalues(&symmetric(inner, small.count()), small.count())?) / scale.sqrt();
-            let traces = [square_sum(&x) / scale, trace(&covariance, d)];
-            (squared_gap(&small.mean()?, &mean), if swap { [traces[1], traces[0]] } else { traces }, root)
+            (parts, root)
         }
         Form::Eigenvalues | Form::TfReference => {
             let ((m1, c1), (m2, c2)) = (a.mean_and_covariance(divisor)?, b.mean_and_covariance(divisor)?);
+            let parts = check([squared_gap(&m1, &m2), trace(&c1, d), trace(&c2, d)])?;
             let root = if form == Form::Eigenvalues { eigen_root(&c1, &c2, d) } else { tf_root(&c1, &c2, d) };
-            (squared_gap(&m1, &m2), [trace(&c1, d), trace(&c2, d)], root?)
+            (parts, root?)
         }
     };
-    Ok(Frechet { mean_term, traces, root_trace, form })
+    let found = Frechet { mean_term, traces: [one, other], root_trace, form };
+    Error::finite(found.unclamped(), || name_of_pair(a, b))?;
+    Ok(found)
+}
+
+fn name_of_pair(a: &Gaussian, b: &Gaussian) -> String {
+    format!("the Fréchet distance of {} and {}", a.what(), b.what())
 }
 
 /// The distance that ignores covariances between features: |μ₁ - μ₂|² + |σ₁ - σ₂|².
@@ -105,7 +119,8 @@ pub fn diagonal(a: &Gaussian, b: &Gaussian, divisor: Divisor) -> Result<f64> {
     let d = a.dim();
     let ((m1, c1), (m2, c2)) = (a.mean_and_covariance(divisor)?, b.mean_and_covariance(divisor)?);
     let gap = |i: usize| c1[i * d + i].max(0.0).sqrt() - c2[i * d + i].max(0.0).sqrt();
-    Ok(squared_gap(&m1, &m2) + (0..d).map(|i| gap(i) * gap(i)).sum::<f64>())
+    let value = squared_gap(&m1, &m2) + (0..d).map(|i| gap(i) * gap(i)).sum::<f64>();
+    Error::finite(value, || name_of_pair(a, b))
 }
 
 fn expect_pair(a: &Gaussian, b: &Gaussian) -> Result<()> {

@@ -1,9 +1,8 @@
 //! Mean and covariance of feature vectors that arrive in batches.
 
-use std::collections::HashMap;
+mod stored;
 
 use rayon::prelude::*;
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result, expect_finite};
@@ -53,8 +52,8 @@ struct Moments {
     scatter: Vec<f64>,
 }
 
-const FORMAT: &str = "vg-metrics gaussian";
-const VERSION: &str = "1";
+/// Most vectors of a set: up to here every count is exact in f64.
+const MOST: usize = 1 << 53;
 
 impl Gaussian {
     /// An empty one for vectors of `dim` numbers; `what` names the set in errors.
@@ -83,7 +82,8 @@ impl Gaussian {
     /// One with a given mean `[d]` and covariance `[d, d]`, such as statistics that another program stored.
     ///
     /// # Errors
-    /// [`Error::Shape`] when sizes do not fit, [`Error::TooFew`] when `count` is under 2, [`Error::Value`] for values that are not finite
+    /// [`Error::Shape`] when sizes do not fit, [`Error::TooFew`] when `count` is under 2, [`Error::Setting`] when it is over
+    /// 2^53, [`Error::Value`] for values that are not finite
     /// or a covariance that is not symmetric.
     pub fn from_moments(
         what: impl Into<String>,
@@ -99,6 +99,9 @@ impl Gaussian {
             return Err(Error::shape(what, format!("{d} x {d} numbers"), &[covariance.len()]));
         }
         Error::at_least(format!("samples of {}", gaussian.what), count, 2)?;
+        if count > MOST {
+            return Err(Error::setting("number of samples", count, "at most 2^53"));
+        }
         expect_finite(&format!("mean of {}", gaussian.what), 0, mean)?;
         for (i, row) in covariance.chunks_exact(d).enumerate() {
             let what = format!("covariance of {}, row", gaussian.what);
@@ -129,7 +132,7 @@ impl Gaussian {
     }
 
     fn push_checked(&mut self, mut rows: &[f64]) {
-        let block = self.block() * self.dim;
+        let block = self.block().saturating_mul(self.dim);
         while self.pending.len() + rows.len() >= block {
             let (head, tail) = rows.split_at(block - self.pending.len());
             self.pending.extend_from_slice(head);
@@ -142,10 +145,11 @@ impl Gaussian {
 
     /// Vectors that are folded together: more than `d`, so that a set which is folded has a chance of full rank.
     fn block(&self) -> usize {
-        (self.dim + 1).max(64)
+        self.dim.saturating_add(1).max(64)
     }
 
-    /// Adds the vectors of another one, as if they had been pushed here.
+    /// Adds the vectors of another one: the same set as if they had been pushed here, and the same statistics up to rounding, as what
+    /// is folded there stays in its blocks.
     ///
     /// # Errors
     /// [`Error::Shape`] when dimensions differ.
@@ -161,7 +165,7 @@ impl Gaussian {
 
     /// Number of vectors.
     pub fn count(&self) -> usize {
-        self.folded.count + self.pending.len() / self.dim
+        self.folded.count.saturating_add(self.pending.len() / self.dim)
     }
 
     /// Numbers per vector.
@@ -210,72 +214,6 @@ impl Gaussian {
         }
         moments
     }
-
-    /// The statistics as a safetensors file, for caching; every number exact.
-    ///
-    /// # Errors
-    /// None in practice: the file is built in memory.
-    pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        let bytes = |v: &[f64]| v.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>();
-        let parts = [
-            ("mean", vec![self.folded.mean.len()], bytes(&self.folded.mean)),
-            ("scatter", vec![self.folded.scatter.len()], bytes(&self.folded.scatter)),
-            ("pending", vec![self.pending.len() / self.dim, self.dim], bytes(&self.pending)),
-        ];
-        let views = parts
-            .iter()
-            .map(|(name, shape, bytes)| Ok((*name, TensorView::new(Dtype::F64, shape.clone(), bytes)?)))
-            .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-            .map_err(damaged)?;
-        let meta = [
-            ("format", FORMAT.to_owned()),
-            ("version", VERSION.to_owned()),
-            ("what", self.what.clone()),
-            ("dim", self.dim.to_string()),
-            ("count", self.folded.count.to_string()),
-        ];
-        let meta: HashMap<String, String> = meta.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-        safetensors::serialize(views, Some(meta)).map_err(damaged)
-    }
-
-    /// Reads what [`Gaussian::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// [`Error::Format`] for anything else, or another version.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let (_, header) = SafeTensors::read_metadata(bytes).map_err(damaged)?;
-        let meta = header.metadata().clone().unwrap_or_default();
-        let text = |key: &str| meta.get(key).map(String::as_str).unwrap_or_default();
-        if (text("format"), text("version")) != (FORMAT, VERSION) {
-            let found = format!("{:?} version {:?}", text("format"), text("version"));
-            return Err(damaged(format!("expected {FORMAT:?} version {VERSION:?}, got {found}")));
-        }
-        let number =
-            |key: &str| text(key).parse::<usize>().map_err(|_| damaged(format!("{key} is no number")));
-        let file = SafeTensors::deserialize(bytes).map_err(damaged)?;
-        let values = |name: &str| -> Result<Vec<f64>> {
-            let tensor = file.tensor(name).map_err(damaged)?;
-            let chunks = tensor.data().chunks_exact(8);
-            let values: Vec<f64> =
-                chunks.map(|b| f64::from_le_bytes(b.try_into().expect("8 bytes"))).collect();
-            expect_finite(&format!("stored {name}"), 0, &values)?;
-            Ok(values)
-        };
-        let (dim, count) = (number("dim")?, number("count")?);
-        let mut gaussian = Self::new(text("what"), dim)?;
-        gaussian.folded = Moments { count, mean: values("mean")?, scatter: values("scatter")? };
-        gaussian.pending = values("pending")?;
-        let (mean, scatter) = (gaussian.folded.mean.len(), gaussian.folded.scatter.len());
-        let fits = if count == 0 { (mean, scatter) == (0, 0) } else { (mean, scatter) == (dim, dim * dim) };
-        if !fits || !gaussian.pending.len().is_multiple_of(dim) {
-            return Err(damaged(format!("sizes {mean}, {scatter} do not fit dimension {dim}")));
-        }
-        Ok(gaussian)
-    }
-}
-
-fn damaged(problem: impl ToString) -> Error {
-    Error::Format { what: "stored feature statistics", problem: problem.to_string() }
 }
 
 /// Mean, and rows minus the mean. Each column is summed in the order of the rows.
@@ -323,6 +261,6 @@ impl Moments {
                 *s += o + d * e * weight;
             }
         });
-        self.count += other.count;
+        self.count = self.count.saturating_add(other.count);
     }
 }

@@ -1,30 +1,24 @@
 //! From a metric's name and clips to its value.
 
 mod intake;
+mod pass;
 
 use std::path::Path;
 
-use self::intake::{Intake, Side};
-use crate::acd::average_content_distance;
-use crate::bootstrap::Bootstrap;
+use self::intake::Side;
+use self::pass::Pass;
 use crate::error::{Error, Result};
 use crate::extract::FeatureNetwork;
-use crate::features::Features;
-use crate::gaussian::Gaussian;
-use crate::inception_score::MeanStd;
-use crate::pixels::{Clip, Frames};
-use crate::precision_recall::precision_recall;
-use crate::protocol::{Input, Measure, Protocol};
+use crate::pixels::Clip;
+use crate::protocol::{Input, Protocol};
 use crate::registry::protocol;
 use crate::result::Measurement;
-use crate::similarity::FiniteMean;
-use crate::sliced_wasserstein::SlicedWasserstein;
-use crate::{frechet, kernel, sanity};
 
 /// Most pairs of clips that `diversity` and `ms-ssim` look at.
 const MOST_PAIRS: usize = 10_000;
 
-/// A metric that is ready to measure: its protocol, its network opened once, and the seed of its random choices.
+/// A metric that is ready to measure: its protocol, its network opened once, and the seed of its random choices. [`Panel`] measures
+/// several metrics in one pass.
 ///
 /// Clips come one by one and are let go as soon as they are looked at; `diversity` and `ms-ssim` alone keep them. The i-th clips of both
 /// sides have their random frames at the same places, so that a set has distance 0 from itself.
@@ -45,8 +39,7 @@ const MOST_PAIRS: usize = 10_000;
 #[derive(Debug)]
 pub struct Judge {
     protocol: &'static Protocol,
-    network: Option<FeatureNetwork>,
-    seed: u64,
+    panel: Panel,
 }
 
 impl Judge {
@@ -56,12 +49,13 @@ impl Judge {
     /// [`vg_core::Error::Unknown`] with the nearest name; as [`FeatureNetwork::open`].
     pub fn open(metric: &str, weights: impl AsRef<Path>) -> Result<Self> {
         let protocol = protocol(metric)?;
-        Ok(Self { protocol, network: FeatureNetwork::open(protocol, weights)?, seed: 0 })
+        let network = FeatureNetwork::open(protocol, weights)?;
+        Ok(Self { protocol, panel: Panel { protocols: vec![protocol], network, seed: 0 } })
     }
 
     /// The same with another seed than 0.
     pub fn seed(self, seed: u64) -> Self {
-        Self { seed, ..self }
+        Self { panel: self.panel.seed(seed), ..self }
     }
 
     /// What is measured.
@@ -73,19 +67,13 @@ impl Judge {
     ///
     /// # Errors
     /// Those of the clips; [`Error::Shape`] with names for clips of another size or length than the first, [`Error::TooFew`] for too few
-    /// clips or frames, [`Error::Setting`] for a metric of generated clips alone.
+    /// clips or frames, [`Error::Setting`] for a metric of generated clips alone, [`Error::NotFinite`] for features that overflow.
     pub fn compare(
         &self,
         real: impl IntoIterator<Item = Result<Clip>>,
         fake: impl IntoIterator<Item = Result<Clip>>,
     ) -> Result<Measurement> {
-        let mut intake = Intake::new(self.protocol, self.seed);
-        let result = match self.protocol.input {
-            Input::Pairs => self.pairs(&mut intake, real, fake),
-            Input::TwoSets => self.sets(&mut intake, real, fake),
-            Input::OneSet => Err(Error::setting("input of the metric", "two sets", "generated clips alone")),
-        }?;
-        Ok(self.complete(result, &intake))
+        only(self.panel.compare(real, fake)?)
     }
 
     /// Measures generated clips alone.
@@ -93,206 +81,124 @@ impl Judge {
     /// # Errors
     /// As [`compare`](Self::compare); [`Error::Setting`] for a metric that needs real clips.
     pub fn score(&self, fake: impl IntoIterator<Item = Result<Clip>>) -> Result<Measurement> {
-        if self.protocol.input != Input::OneSet {
-            let expected = format!("real and generated clips for {}", self.protocol.name);
-            return Err(Error::setting("input of the metric", "generated clips alone", expected));
+        only(self.panel.score(fake)?)
+    }
+}
+
+/// The one result of a panel with one metric.
+fn only(results: Vec<Measurement>) -> Result<Measurement> {
+    results.into_iter().next().ok_or_else(|| Error::setting("metrics", "none", "1 or more"))
+}
+
+/// Metrics that look at the same frames of the same clips through the same network: they share one pass, in which each clip is asked for
+/// once and its features are computed once. Values are those of each metric alone.
+///
+/// ```
+/// use vg_metrics::{Clip, Panel};
+///
+/// let clip = |k: u8| Clip::new(format!("clip {k}"), vec![10 * k; 4 * 16 * 16 * 3], [4, 16, 16, 3]);
+/// let panels = Panel::open_all(&["psnr", "motion", "ssim-finn"], "data/cache/networks")?;
+/// assert_eq!(panels[0].names(), ["psnr", "ssim-finn"]);
+/// let results = panels[0].compare((0..8).map(clip), (1..9).map(clip))?;
+/// assert_eq!(results[1].metric, "ssim-finn");
+/// # Ok::<(), vg_metrics::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Panel {
+    /// At least one.
+    protocols: Vec<&'static Protocol>,
+    network: Option<FeatureNetwork>,
+    seed: u64,
+}
+
+impl Panel {
+    /// The metrics of these names in as few panels as they need, in the order of their first names; a name given twice counts once. Each
+    /// network is opened once.
+    ///
+    /// # Errors
+    /// As [`Judge::open`].
+    pub fn open_all(metrics: &[impl AsRef<str>], weights: impl AsRef<Path>) -> Result<Vec<Self>> {
+        let protocols = metrics.iter().map(|name| protocol(name.as_ref())).collect::<Result<Vec<_>>>()?;
+        let mut panels: Vec<Self> = Vec::new();
+        for protocol in protocols {
+            if let Some(panel) = panels.iter_mut().find(|panel| shares_pass(panel.protocols[0], protocol)) {
+                if !panel.protocols.contains(&protocol) {
+                    panel.protocols.push(protocol);
+                }
+                continue;
+            }
+            let open = panels.iter().filter_map(|panel| panel.network.as_ref());
+            let network = match open.into_iter().find(|network| Some(network.extractor()) == protocol.network)
+            {
+                Some(network) => Some(network.for_protocol(protocol)?),
+                None => FeatureNetwork::open(protocol, &weights)?,
+            };
+            panels.push(Self { protocols: vec![protocol], network, seed: 0 });
         }
-        let mut intake = Intake::new(self.protocol, self.seed);
-        let result = self.one(&mut intake, fake)?;
-        Ok(self.complete(result, &intake))
+        Ok(panels)
     }
 
-    fn complete(&self, result: Measurement, intake: &Intake) -> Measurement {
-        Measurement {
-            num_real: intake.count(Side::Real),
-            num_fake: intake.count(Side::Fake),
-            clip: intake.clip(),
-            network_sha256: self.network.as_ref().map(|n| n.sha256().to_owned()),
-            seed: self.seed,
-            ..result
-        }
+    /// The same with another seed than 0.
+    pub fn seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
-    fn sets(
+    /// The metrics' names, in the order of the results.
+    pub fn names(&self) -> Vec<&'static str> {
+        self.protocols.iter().map(|p| p.name).collect()
+    }
+
+    /// What all of them look at.
+    pub fn input(&self) -> Input {
+        self.protocols[0].input
+    }
+
+    /// Checks numbers of clips that are known beforehand, for every metric: [`Protocol::check_counts`].
+    ///
+    /// # Errors
+    /// [`Error::TooFew`].
+    pub fn check_counts(&self, real: Option<usize>, fake: usize) -> Result<()> {
+        self.protocols.iter().try_for_each(|protocol| protocol.check_counts(real, fake))
+    }
+
+    /// All metrics of generated clips against real ones, or of predicted clips against the true ones in the same order.
+    ///
+    /// # Errors
+    /// As [`Judge::compare`].
+    pub fn compare(
         &self,
-        intake: &mut Intake,
         real: impl IntoIterator<Item = Result<Clip>>,
         fake: impl IntoIterator<Item = Result<Clip>>,
-    ) -> Result<Measurement> {
-        let new = |value| Measurement::new(self.protocol, value);
-        match self.protocol.measure {
-            Measure::Frechet(divisor) => {
-                let real = self.gaussian(intake, Side::Real, real)?;
-                let fake = self.gaussian(intake, Side::Fake, fake)?;
-                Ok(new(frechet::distance(&real, &fake, divisor)?.value()))
-            }
-            Measure::SlicedWasserstein => {
-                let plan = SlicedWasserstein::progan(self.seed);
-                let mut images = |side: Side, clips| {
-                    let mut set = None;
-                    intake.each(side, clips, |clip| {
-                        let image = clip.image(0, 255.0);
-                        let set = match &mut set {
-                            Some(set) => set,
-                            None => set.insert(plan.images(side.what(), image.dims())?),
-                        };
-                        set.push(&image)
-                    })?;
-                    set.ok_or_else(|| too_few(side))
-                };
-                let real = images(Side::Real, boxed(real))?;
-                let fake = images(Side::Fake, boxed(fake))?;
-                let levels = plan.distance(&real, &fake)?;
-                Ok(Measurement { parts: levels.levels.clone(), ..new(levels.mean()) })
-            }
-            measure => {
-                let real = self.features(intake, Side::Real, real)?;
-                let fake = self.features(intake, Side::Fake, fake)?;
-                self.of_features(measure, &real, &fake)
-            }
+    ) -> Result<Vec<Measurement>> {
+        if self.input() == Input::OneSet {
+            return Err(Error::setting("input of the metric", "two sets", "generated clips alone"));
         }
-    }
-
-    /// Metrics that need all feature vectors of two sets.
-    fn of_features(&self, measure: Measure, real: &Features, fake: &Features) -> Result<Measurement> {
-        let new = |value| Measurement::new(self.protocol, value);
-        match measure {
-            Measure::Kernel(estimator) => Ok(new(kernel::discrepancy(real, fake, estimator)?)),
-            Measure::KernelSubsets { count, size } => {
-                let subsets = kernel::over_subsets(real, fake, count, size, self.seed)?;
-                Ok(Measurement { std: Some(subsets.std()), ..new(subsets.mean()) })
-            }
-            Measure::Precision(k) => Ok(new(precision_recall(real, fake, k)?.precision)),
-            Measure::Recall(k) => Ok(new(precision_recall(real, fake, k)?.recall)),
-            other => Err(unexpected(other)),
+        let (real, fake) = (real.into_iter(), fake.into_iter());
+        self.check_hints(Some(real.size_hint()), fake.size_hint())?;
+        let mut pass = Pass::new(self)?;
+        if self.input() == Input::Pairs {
+            pass.pairs(real, fake)?;
+        } else {
+            pass.side(Side::Real, real)?;
+            pass.side(Side::Fake, fake)?;
         }
+        pass.results()
     }
 
-    fn pairs(
-        &self,
-        intake: &mut Intake,
-        truth: impl IntoIterator<Item = Result<Clip>>,
-        predicted: impl IntoIterator<Item = Result<Clip>>,
-    ) -> Result<Measurement> {
-        let (mut truth, mut predicted) = (truth.into_iter(), predicted.into_iter());
-        let mut values = Vec::new();
-        loop {
-            let (a, b) = match (truth.next().transpose()?, predicted.next().transpose()?) {
-                (Some(a), Some(b)) => (a, b),
-                (None, None) => break,
-                (a, _) => {
-                    let clips = values.len();
-                    let (longer, shorter) = match a {
-                        Some(_) => (Side::Real, Side::Fake),
-                        None => (Side::Fake, Side::Real),
-                    };
-                    let what = format!(
-                        "{}: clips of {} for those of {}",
-                        self.protocol.name,
-                        shorter.what(),
-                        longer.what()
-                    );
-                    return Err(Error::TooFew { what, got: clips, needed: clips + 1 });
-                }
-            };
-            let (a, b) = (intake.take(Side::Real, a)?, intake.take(Side::Fake, b)?);
-            values.push(self.of_pair(&a.frames(), &b.frames())?);
+    /// All metrics of generated clips alone.
+    ///
+    /// # Errors
+    /// As [`Judge::score`].
+    pub fn score(&self, fake: impl IntoIterator<Item = Result<Clip>>) -> Result<Vec<Measurement>> {
+        if self.input() != Input::OneSet {
+            let expected = format!("real and generated clips for {}", self.names().join(", "));
+            return Err(Error::setting("input of the metric", "generated clips alone", expected));
         }
-        intake.check()?;
-        let all = FiniteMean::of(values.iter().flatten().copied());
-        let clips: Vec<f64> = values.into_iter().filter_map(|v: Vec<f64>| FiniteMean::of(v).mean).collect();
-        let result = Measurement::new(self.protocol, all.mean.unwrap_or(f64::INFINITY));
-        Ok(Measurement { infinite: all.infinite, ..self.with_interval(result, &clips)? })
-    }
-
-    /// One value a frame.
-    fn of_pair(&self, truth: &Frames<'_>, predicted: &Frames<'_>) -> Result<Vec<f64>> {
-        match self.protocol.measure {
-            Measure::Psnr(psnr) => psnr.of_clips(truth, predicted),
-            Measure::Ssim(ssim) => ssim.of_clips(truth, predicted),
-            Measure::Perceptual => self.network()?.distances(truth, predicted),
-            other => Err(unexpected(other)),
-        }
-    }
-
-    fn one(&self, intake: &mut Intake, clips: impl IntoIterator<Item = Result<Clip>>) -> Result<Measurement> {
-        let new = |value| Measurement::new(self.protocol, value);
-        match self.protocol.measure {
-            Measure::InceptionScore { rule, runs } => {
-                let rows = self.features(intake, Side::Fake, clips)?;
-                let per_run = rows.len() / runs.max(1);
-                let run = |i: usize| {
-                    let indices: Vec<usize> = (i * per_run..(i + 1) * per_run).collect();
-                    rule.value(&rows.select(&indices))
-                };
-                let scores = (0..runs).map(run).collect::<Result<Vec<_>>>()?;
-                let means: Vec<f64> = scores.iter().map(|s| s.mean).collect();
-                let over_runs = MeanStd::of(&means);
-                let std = if runs == 1 { scores[0].std } else { over_runs.std };
-                Ok(Measurement { std: Some(std), parts: means, ..new(over_runs.mean) })
-            }
-            Measure::Diversity | Measure::MsSsim => {
-                let mut kept = Vec::new();
-                intake.each_owned(Side::Fake, clips, |clip| {
-                    kept.push(clip);
-                    Ok(())
-                })?;
-                let views: Vec<Frames<'_>> = kept.iter().map(Clip::frames).collect();
-                let value = match self.protocol.measure {
-                    Measure::Diversity => sanity::diversity(&views, MOST_PAIRS, self.seed)?,
-                    _ => sanity::pairwise_ms_ssim(&views, MOST_PAIRS, self.seed)?,
-                };
-                Ok(new(value))
-            }
-            _ => {
-                let mut values = Vec::new();
-                intake.each(Side::Fake, clips, |clip| {
-                    values.push(self.of_clip(clip)?);
-                    Ok(())
-                })?;
-                let mean = values.iter().sum::<f64>() / values.len() as f64;
-                self.with_interval(new(mean), &values)
-            }
-        }
-    }
-
-    /// Metrics that are means over clips.
-    fn of_clip(&self, clip: &Frames<'_>) -> Result<f64> {
-        match self.protocol.measure {
-            Measure::AcdColour(colour) => colour.distance(clip),
-            Measure::AcdEmbedding => {
-                let network = self.network()?;
-                let rows = network.features(clip)?;
-                average_content_distance(&Features::from_rows(clip.name(), network.dim(), &rows)?)
-            }
-            Measure::Frozen => sanity::frozen_ratio(clip),
-            Measure::Motion => sanity::motion_energy(clip),
-            other => Err(unexpected(other)),
-        }
-    }
-
-    fn gaussian(
-        &self,
-        intake: &mut Intake,
-        side: Side,
-        clips: impl IntoIterator<Item = Result<Clip>>,
-    ) -> Result<Gaussian> {
-        let network = self.network()?;
-        let mut gaussian = Gaussian::new(side.what(), network.dim())?;
-        intake.each(side, clips, |clip| gaussian.push(&network.features(clip)?))?;
-        Ok(gaussian)
-    }
-
-    fn features(
-        &self,
-        intake: &mut Intake,
-        side: Side,
-        clips: impl IntoIterator<Item = Result<Clip>>,
-    ) -> Result<Features> {
-        let network = self.network()?;
-        let mut features = Features::new(side.what(), network.dim())?;
-        intake.each(side, clips, |clip| features.push(&network.features(clip)?))?;
-        Ok(features)
+        let fake = fake.into_iter();
+        self.check_hints(None, fake.size_hint())?;
+        let mut pass = Pass::new(self)?;
+        pass.side(Side::Fake, fake)?;
+        pass.results()
     }
 
     fn network(&self) -> Result<&FeatureNetwork> {
@@ -300,27 +206,22 @@ impl Judge {
         self.network.as_ref().ok_or_else(missing)
     }
 
-    /// With the interval of a mean over clips, where there are at least two.
-    fn with_interval(&self, result: Measurement, clips: &[f64]) -> Result<Measurement> {
-        if clips.len() < 2 {
-            return Ok(result);
+    /// Refuses iterators that end too early, if they say so, before the first clip is asked for.
+    fn check_hints(&self, real: Option<(usize, Option<usize>)>, fake: (usize, Option<usize>)) -> Result<()> {
+        let exact = |(least, most)| Some(least) == most;
+        if real.is_none_or(exact) && exact(fake) {
+            return self.check_counts(real.map(|(count, _)| count), fake.0);
         }
-        Ok(Measurement { interval: Some(Bootstrap::new(self.seed).of_mean(clips)?), ..result })
+        let sides = [("real", real), ("fake", Some(fake))];
+        for (name, most) in sides.into_iter().filter_map(|(name, hint)| Some((name, hint?.1?))) {
+            self.protocols.iter().try_for_each(|p| p.check_set(name, most, usize::MAX))?;
+        }
+        Ok(())
     }
 }
 
-/// One type for the iterators of both sides.
-fn boxed<'a>(
-    clips: impl IntoIterator<Item = Result<Clip>> + 'a,
-) -> Box<dyn Iterator<Item = Result<Clip>> + 'a> {
-    Box::new(clips.into_iter())
-}
-
-fn too_few(side: Side) -> Error {
-    Error::TooFew { what: side.what().to_owned(), got: 0, needed: 1 }
-}
-
-/// A registry entry whose measure does not fit its input.
-fn unexpected(measure: Measure) -> Error {
-    Error::setting("measure of the metric", format!("{measure:?}"), "one that fits the metric's input")
+/// Whether two metrics look at the same.
+fn shares_pass(a: &Protocol, b: &Protocol) -> bool {
+    let key = |p: &Protocol| (p.input, p.network, p.resize, p.frames, p.clips_taken());
+    key(a) == key(b)
 }

@@ -22,7 +22,8 @@ pub enum Estimator {
 /// Squared discrepancy of two whole sets.
 ///
 /// # Errors
-/// [`Error::Shape`] when dimensions, or sizes for [`Estimator::UStatistic`], differ; [`Error::TooFew`] for fewer than two vectors on a side.
+/// [`Error::Shape`] when dimensions, or sizes for [`Estimator::UStatistic`], differ; [`Error::TooFew`] for fewer than two vectors on a side;
+/// [`Error::NotFinite`] for features so large that the kernel overflows.
 pub fn discrepancy(x: &Features, y: &Features, estimator: Estimator) -> Result<f64> {
     x.expect_pair(y, 2)?;
     let (m, n) = (x.len() as f64, y.len() as f64);
@@ -31,13 +32,14 @@ pub fn discrepancy(x: &Features, y: &Features, estimator: Estimator) -> Result<f
         return Err(Error::shape(what, format!("{} vectors as {}", x.len(), x.what()), &[y.len()]));
     }
     let (xx, yy, xy) = (kernel_sums(x, x), kernel_sums(y, y), kernel_sums(x, y));
-    Ok(match estimator {
+    let value = match estimator {
         Estimator::Unbiased => {
             xx.off() / (m * (m - 1.0)) + yy.off() / (n * (n - 1.0)) - 2.0 * xy.all / (m * n)
         }
         Estimator::Biased => xx.all / (m * m) + yy.all / (n * n) - 2.0 * xy.all / (m * n),
         Estimator::UStatistic => (xx.off() + yy.off() - 2.0 * xy.off()) / (m * (m - 1.0)),
-    })
+    };
+    Error::finite(value, || format!("the kernel distance of {} and {}", x.what(), y.what()))
 }
 
 /// Values on subsets.

@@ -5,7 +5,7 @@
 //! | step | where |
 //! |---|---|
 //! | which protocol a name stands for | [`protocol`], [`PROTOCOLS`] |
-//! | from clips to a result, all at once | [`Judge`] |
+//! | from clips to a result, all at once | [`Judge`]; [`Panel`] for several metrics |
 //! | clips as bytes | [`Frames`], [`Clip`] |
 //! | feature networks, their weights, resizing | [`FeatureNetwork`], [`network`], [`weights`], [`resize`] |
 //! | feature vectors: kept, or as a Gaussian in bounded memory | [`Features`], [`Gaussian`] |
@@ -20,6 +20,7 @@ pub mod bootstrap;
 mod error;
 mod extract;
 mod features;
+mod framing;
 pub mod frechet;
 mod gaussian;
 pub mod inception_score;
@@ -42,9 +43,10 @@ pub mod weights;
 pub use error::{Error, Result};
 pub use extract::FeatureNetwork;
 pub use features::Features;
+pub use framing::Framing;
 pub use gaussian::{Divisor, Gaussian};
-pub use judge::Judge;
+pub use judge::{Judge, Panel};
 pub use pixels::{Clip, Frames, Image};
-pub use protocol::{Better, Clips, Extractor, FrameRule, Framing, Input, Measure, Protocol};
+pub use protocol::{Better, Clips, Extractor, FrameRule, Input, Measure, Protocol};
 pub use registry::{PROTOCOLS, protocol};
 pub use result::{Comparison, Measurement, VERSION};

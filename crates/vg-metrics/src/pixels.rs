@@ -16,7 +16,7 @@ impl<'a> Frames<'a> {
     /// # Errors
     /// [`Error::Shape`] when a size is 0 or the length does not fit.
     pub fn new(name: &'a str, pixels: &'a [u8], dims: [usize; 4]) -> Result<Self> {
-        if dims.contains(&0) || dims.iter().product::<usize>() != pixels.len() {
+        if dims.contains(&0) || product(&dims) != Some(pixels.len()) {
             let expected =
                 format!("{} x {} x {} x {} bytes [T, H, W, C]", dims[0], dims[1], dims[2], dims[3]);
             return Err(Error::shape(format!("clip {name}"), expected, &[pixels.len()]));
@@ -82,6 +82,11 @@ impl<'a> Frames<'a> {
         let expected = format!("{t} x {h} x {w} x {c} [T, H, W, C] as clip {}", self.name);
         Err(Error::shape(format!("clip {}", other.name), expected, &other.dims))
     }
+}
+
+/// The number of values, if there is one.
+fn product(dims: &[usize]) -> Option<usize> {
+    dims.iter().try_fold(1_usize, |n, size| n.checked_mul(*size))
 }
 
 /// Checks that all clips have one size and length, and that there are at least `needed`.
@@ -176,7 +181,8 @@ impl Image {
     /// # Errors
     /// [`Error::Shape`] when a size is 0 or the length does not fit, [`Error::Value`] for values that are not finite.
     pub fn new([channels, height, width]: [usize; 3], values: Vec<f64>) -> Result<Self> {
-        if channels * height * width == 0 || channels * height * width != values.len() {
+        let dims = [channels, height, width];
+        if dims.contains(&0) || product(&dims) != Some(values.len()) {
             let expected = format!("{channels} x {height} x {width} numbers [C, H, W]");
             return Err(Error::shape("image", expected, &[values.len()]));
         }
@@ -222,6 +228,12 @@ mod tests {
         assert_eq!(frames.image(0, 255.0).dims(), [3, 1, 2]);
         let error = Frames::new("a", &pixels, [2, 1, 2, 3]).unwrap_err().to_string();
         assert_eq!(error, "clip a: expected 2 x 1 x 2 x 3 bytes [T, H, W, C], got [6]");
+        // The product is 0 in 64 bits.
+        for dims in [[1 << 32, 1 << 32, 1, 1], [usize::MAX; 4], [1, 0, 1, 1]] {
+            assert!(matches!(Frames::new("a", &[], dims), Err(Error::Shape { .. })), "{dims:?}");
+            assert!(matches!(Clip::from_unit_range("a", &[], dims), Err(Error::Shape { .. })), "{dims:?}");
+        }
+        assert!(matches!(Image::new([1 << 32, 1 << 32, 1], vec![]), Err(Error::Shape { .. })));
     }
 
     #[test]

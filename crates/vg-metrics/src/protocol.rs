@@ -1,16 +1,14 @@
 //! What a metric's name stands for.
 
-use std::fmt;
-
-use candle_core::Tensor;
 use serde::Serialize;
 
 use crate::acd::Colour;
 use crate::error::{Error, Result};
+use crate::framing::Framing;
 use crate::gaussian::Divisor;
 use crate::inception_score::InceptionScore;
 use crate::kernel::Estimator;
-use crate::resize::Resize;
+use crate::network::{c3d, i3d};
 use crate::similarity::{Psnr, Ssim};
 use crate::weights::Network;
 
@@ -132,65 +130,9 @@ impl Extractor {
     /// Fewest frames that a clip must have.
     pub const fn min_frames(self) -> usize {
         match self {
-            // Three steps of stride 2 must leave two time slices.
-            Self::I3d | Self::I3dEpsilon1e5 => 9,
-            Self::C3dUcf101 => 16,
+            Self::I3d | Self::I3dEpsilon1e5 => i3d::MIN_FRAMES,
+            Self::C3dUcf101 => c3d::FRAMES,
             _ => 1,
-        }
-    }
-}
-
-/// How frames are brought to a network's size; none of the rules removes frequencies first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Framing {
-    /// Frames as they are.
-    None,
-    /// To a square of this side.
-    Square(Resize, usize),
-    /// Until the shorter side has this length, the longer one rounded up, then the centre square.
-    ShortSide(Resize, usize),
-    /// [TGAN's input](crate::network::c3d::Preparation::Tgan) of C3D.
-    C3dTgan,
-    /// [TGANv2's input](crate::network::c3d::Preparation::TganV2) of C3D.
-    C3dTganV2,
-}
-
-impl Framing {
-    /// Frames at the network's size, pixels on the scale that they had. The inputs of C3D subtract a mean that belongs to the network, so
-    /// that they are its business: frames come back as they are.
-    ///
-    /// # Shapes
-    /// - `x` `[..., H, W]`, f32 or u8; returns `[..., side, side]`, f32 where anything was resized
-    ///
-    /// # Errors
-    /// As [`Resize::apply`].
-    pub fn apply(self, x: &Tensor) -> vg_core::Result<Tensor> {
-        let (h, w) = match x.dims() {
-            [.., h, w] if *h > 0 && *w > 0 => (*h, *w),
-            dims => return Err(vg_core::Error::shape("frames to resize", "[..., H, W]", dims)),
-        };
-        match self {
-            Self::None | Self::C3dTgan | Self::C3dTganV2 => Ok(x.clone()),
-            Self::Square(rule, side) => rule.apply(x, (side, side)),
-            Self::ShortSide(rule, side) => {
-                let short = h.min(w);
-                let (h, w) = ((h * side).div_ceil(short), (w * side).div_ceil(short));
-                let x = rule.apply(x, (h, w))?;
-                let rank = x.rank();
-                Ok(x.narrow(rank - 2, (h - side) / 2, side)?.narrow(rank - 1, (w - side) / 2, side)?)
-            }
-        }
-    }
-}
-
-impl fmt::Display for Framing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::None => write!(f, "none"),
-            Self::Square(rule, side) => write!(f, "{}-{side}", rule.name()),
-            Self::ShortSide(rule, side) => write!(f, "short-side-{}-{side}", rule.name()),
-            Self::C3dTgan => write!(f, "c3d-tgan"),
-            Self::C3dTganV2 => write!(f, "c3d-tganv2"),
         }
     }
 }
@@ -287,23 +229,57 @@ impl Protocol {
         )
     }
 
+    /// Most clips of a side that are looked at, all runs together; none: all that are given.
+    pub fn clips_taken(&self) -> Option<usize> {
+        match (self.clips, self.measure) {
+            (Clips::All, _) => None,
+            (Clips::First(n), Measure::InceptionScore { runs, .. }) => Some(n.saturating_mul(runs)),
+            (Clips::First(n), _) => Some(n),
+        }
+    }
+
+    /// Fewest clips that a side must have, all runs together.
+    pub fn clips_needed(&self) -> usize {
+        let least = match self.measure {
+            Measure::Frechet(_) | Measure::Kernel(_) | Measure::MsSsim | Measure::Diversity => 2,
+            Measure::KernelSubsets { size, .. } => size,
+            Measure::InceptionScore { rule, runs } => rule.splits.max(rule.batch).saturating_mul(runs),
+            Measure::Precision(k) | Measure::Recall(k) => k + 1,
+            _ => 1,
+        };
+        self.clips_taken().unwrap_or(least)
+    }
+
+    /// Whether both sides must have equally many clips.
+    pub fn needs_equal_counts(&self) -> bool {
+        self.input == Input::Pairs || self.measure == Measure::SlicedWasserstein
+    }
+
+    /// Checks numbers of clips that are known before anything is looked at: `real` for metrics that compare, and `fake`.
+    ///
+    /// # Errors
+    /// [`Error::TooFew`] with the name of the smaller side.
+    pub fn check_counts(&self, real: Option<usize>, fake: usize) -> Result<()> {
+        if let Some(real) = real {
+            self.check_set("real", real, usize::MAX)?;
+        }
+        self.check_set("fake", fake, usize::MAX)?;
+        match real {
+            Some(real) if self.needs_equal_counts() && real != fake => {
+                let [less, more] = if fake < real { ["fake", "real"] } else { ["real", "fake"] };
+                let what = format!("{}: clips of the {less} set for those of the {more} set", self.name);
+                Error::at_least(what, real.min(fake), real.max(fake))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Checks that a set is large enough and its clips long enough. `what` names the set in errors.
     ///
     /// # Errors
     /// [`Error::TooFew`].
     pub fn check_set(&self, what: &str, clips: usize, frames: usize) -> Result<()> {
-        let least = match self.measure {
-            Measure::Frechet(_) | Measure::Kernel(_) | Measure::MsSsim | Measure::Diversity => 2,
-            Measure::KernelSubsets { size, .. } => size,
-            Measure::InceptionScore { rule, .. } => rule.splits.max(rule.batch),
-            Measure::Precision(k) | Measure::Recall(k) => k + 1,
-            _ => 1,
-        };
-        let needed = match self.clips {
-            Clips::All => least,
-            Clips::First(n) => n,
-        };
-        Error::at_least(format!("{}: clips of the {what} set", self.name), clips, needed)?;
+        Error::at_least(format!("{}: clips of the {what} set", self.name), clips, self.clips_needed())?;
         let what = format!("{}: frames in clips of the {what} set", self.name);
         Error::at_least(what, frames, self.min_frames())
     }
@@ -311,23 +287,8 @@ impl Protocol {
 
 #[cfg(test)]
 mod tests {
-    use candle_core::Device;
-
     use super::*;
     use crate::registry::PROTOCOLS;
-
-    #[test]
-    fn framing_resizes_and_cuts() {
-        let x = Tensor::arange(0u32, 24, &Device::Cpu).unwrap().to_dtype(candle_core::DType::F32).unwrap();
-        let x = x.reshape((1, 4, 6)).unwrap();
-        let dims = |framing: Framing| framing.apply(&x).unwrap().dims().to_vec();
-        assert_eq!(dims(Framing::None), [1, 4, 6]);
-        assert_eq!(dims(Framing::Square(Resize::Tf1, 8)), [1, 8, 8]);
-        let centre = Framing::ShortSide(Resize::HalfPixel, 4).apply(&x).unwrap();
-        assert_eq!(centre.to_vec3::<f32>().unwrap()[0][0], [1.0, 2.0, 3.0, 4.0]);
-        assert_eq!(Framing::ShortSide(Resize::HalfPixel, 224).to_string(), "short-side-half-pixel-224");
-        assert!(Framing::Square(Resize::Tf1, 8).apply(&Tensor::new(1f32, &Device::Cpu).unwrap()).is_err());
-    }
 
     #[test]
     fn every_network_but_our_own_can_be_downloaded() {

@@ -2,11 +2,12 @@
 
 use crate::acd::Colour;
 use crate::error::Result;
+use crate::framing::Framing;
 use crate::gaussian::Divisor;
 use crate::inception_score::InceptionScore;
 use crate::kernel::Estimator;
 use crate::precision_recall::NEIGHBOURS;
-use crate::protocol::{Better, Clips, Extractor, FrameRule, Framing, Input, Measure, Protocol};
+use crate::protocol::{Better, Clips, Extractor, FrameRule, Input, Measure, Protocol};
 use crate::resize::Resize;
 use crate::similarity::{Psnr, Ssim};
 
@@ -137,6 +138,7 @@ pub static PROTOCOLS: &[Protocol] = &[
         title: "Average content distance of face embeddings",
         measure: Measure::AcdEmbedding,
         network: Some(Extractor::FaceEmbedding),
+        resize: Framing::PaddedSquare(Resize::Tf1, 150),
         source: "Tulyakov et al. 2018; embedding of face-api instead of OpenFace",
         ..ACD
     },
@@ -321,6 +323,7 @@ mod tests {
         assert_eq!(protocol("is-tgan").unwrap().clips, Clips::First(10_000));
         assert_eq!(protocol("ssim-svg").unwrap().measure, Measure::Ssim(Ssim::SVG));
         assert_eq!(protocol("lpips-alex").unwrap().better, Better::Lower);
+        assert_eq!(protocol("acd-i").unwrap().resize.to_string(), "padded-square-tf1-150");
     }
 
     #[test]
@@ -333,6 +336,18 @@ mod tests {
         let want = "fvd: frames in clips of the fake set: 8 given, at least 9 needed";
         assert_eq!(refused("fvd", 256, 8), want);
         assert!(refused("kid", 999, 16).contains("at least 1000"));
+        assert!(refused("is-tganv2", 20_479, 16).contains("at least 20480"));
+        assert!(refused("is-tgan", 9_999, 16).contains("at least 10000"));
+        let counts = |name: &str, real, fake| {
+            protocol(name).unwrap().check_counts(Some(real), fake).map_err(|e| e.to_string())
+        };
+        let want = "swd: clips of the real set for those of the fake set: 3 given, at least 4 needed";
+        assert_eq!(counts("swd", 3, 4).unwrap_err(), want);
+        assert!(
+            counts("psnr", 4, 3).unwrap_err().contains("the fake set for those of the real set: 3 given")
+        );
+        assert!(counts("fvd", 1, 4).unwrap_err().contains("clips of the real set: 1 given"));
+        assert!(counts("fvd", 3, 4).is_ok() && counts("swd", 4, 4).is_ok());
         assert!(refused("motion", 5, 1).contains("at least 2"));
         assert!(protocol("psnr").unwrap().check_set("fake", 1, 1).is_ok());
         assert!(protocol("fvd").unwrap().check_set("fake", 2, 9).is_ok());

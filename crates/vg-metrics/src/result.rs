@@ -35,7 +35,7 @@ pub struct Measurement {
     pub clip: [usize; 3],
     /// Distance between the frames taken.
     pub stride: usize,
-    /// SHA-256 of the network's weights in hexadecimal; null without a network.
+    /// SHA-256 of the network's weights in hexadecimal ([`Weights::sha256`](crate::weights::Weights::sha256)); null without a network.
     pub network_sha256: Option<String>,
     /// How frames were brought to the network's size.
     pub resize: String,

@@ -4,9 +4,10 @@ mod common;
 
 use common::{close, entry, features, fixture, q_sets, statistics};
 use proptest::prelude::*;
+use safetensors::tensor::{Dtype, TensorView};
 use serde::Deserialize;
-use vg_metrics::frechet::{Form, diagonal, distance, distance_by};
-use vg_metrics::{Divisor, Features, Gaussian};
+use vg_metrics::frechet::{Form, Frechet, diagonal, distance, distance_by};
+use vg_metrics::{Divisor, Error, Features, Gaussian};
 
 #[derive(Deserialize)]
 struct Reference {
@@ -194,6 +195,104 @@ fn stored_statistics_come_back_exactly() {
     let other = safetensors::serialize::<&str, safetensors::tensor::TensorView<'_>, _>([], None).unwrap();
     let error = Gaussian::from_bytes(&other).unwrap_err().to_string();
     assert!(error.contains("expected \"vg-metrics gaussian\" version \"1\""), "{error}");
+}
+
+/// A file of statistics as `to_bytes` writes it, with other content.
+fn stored(dim: usize, count: usize, parts: [(&str, Dtype, Vec<usize>, Vec<u8>); 3]) -> Vec<u8> {
+    let views = parts
+        .iter()
+        .map(|(name, dtype, shape, data)| (*name, TensorView::new(*dtype, shape.clone(), data).unwrap()));
+    let meta = [
+        ("format", "vg-metrics gaussian".to_owned()),
+        ("version", "1".to_owned()),
+        ("what", "x".to_owned()),
+        ("dim", dim.to_string()),
+        ("count", count.to_string()),
+    ];
+    let meta = meta.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    safetensors::serialize(views, Some(meta)).unwrap()
+}
+
+fn numbers(name: &'static str, values: &[f64]) -> (&'static str, Dtype, Vec<usize>, Vec<u8>) {
+    (name, Dtype::F64, vec![values.len()], values.iter().flat_map(|v| v.to_le_bytes()).collect())
+}
+
+#[test]
+fn damaged_statistics_are_named_and_do_not_panic() {
+    let empty = || [numbers("mean", &[]), numbers("scatter", &[]), numbers("pending", &[])];
+    let with = |part: usize, values: &[f64]| {
+        let mut parts = empty();
+        parts[part] = numbers(parts[part].0, values);
+        parts
+    };
+    let full =
+        |pending: &[f64]| [numbers("mean", &[1.0]), numbers("scatter", &[2.0]), numbers("pending", pending)];
+    let narrow = || {
+        let mut parts = full(&[]);
+        parts[0] = ("mean", Dtype::F32, vec![2], vec![0; 8]);
+        parts
+    };
+    assert_eq!(Gaussian::from_bytes(&stored(1, 5, full(&[1.0]))).unwrap().count(), 6);
+    let cases = [
+        // A block of one number is 64 vectors.
+        ("a whole block", stored(1, 0, with(2, &[0.0; 64]))),
+        ("more than a block", stored(1, 0, with(2, &[0.0; 65]))),
+        ("a dimension whose square overflows", stored(1 << 32, 1, full(&[]))),
+        ("the largest dimension", stored(usize::MAX, 1, full(&[]))),
+        ("no dimension", stored(0, 0, empty())),
+        ("a count that overflows", stored(1, usize::MAX, full(&[1.0]))),
+        ("another element type", stored(1, 5, narrow())),
+        ("not a number", stored(1, 5, full(&[f64::NAN]))),
+        ("infinity", stored(1, 5, full(&[f64::INFINITY]))),
+        ("no vectors and a mean", stored(1, 0, with(0, &[1.0]))),
+        ("half a vector", stored(2, 0, with(2, &[1.0]))),
+    ];
+    for (what, bytes) in cases {
+        let error = Gaussian::from_bytes(&bytes).unwrap_err();
+        assert!(matches!(error, Error::Format { .. }), "{what}: {error}");
+        assert!(error.to_string().starts_with("stored feature statistics: "), "{what}: {error}");
+    }
+    // An empty set of any dimension has nothing that could be pushed in practice, but may be asked.
+    let mut wide = Gaussian::from_bytes(&stored(usize::MAX, 0, empty())).unwrap();
+    wide.push::<f64>(&[]).unwrap();
+    assert_eq!(wide.count(), 0);
+}
+
+#[test]
+fn counts_do_not_overflow() {
+    let huge = Gaussian::from_moments("huge", usize::MAX, &[0.0], &[1.0], Divisor::N);
+    assert!(matches!(huge, Err(Error::Setting { .. })), "{huge:?}");
+    let mut most = Gaussian::from_moments("most", 1 << 53, &[0.0], &[1.0], Divisor::N).unwrap();
+    for _ in 0..12 {
+        most.merge(&most.clone()).unwrap();
+    }
+    assert!(most.count() >= 1 << 53);
+}
+
+#[test]
+fn a_distance_that_is_not_finite_is_an_error() {
+    let set = |rows: &[f64]| Gaussian::of(&Features::from_rows("x", 1, rows).unwrap());
+    let (a, b) = (set(&[0.0, 1e160]), set(&[0.0, 3e160]));
+    for form in [Form::Eigenvalues, Form::TfReference, Form::SmallSide] {
+        // The forms from the features take no more vectors than dimensions.
+        let result = distance_by(form, &a, &b, Divisor::NMinusOne);
+        assert!(result.is_err(), "{form:?}: {result:?}");
+    }
+    let error = distance(&a, &b, Divisor::NMinusOne).unwrap_err();
+    assert!(matches!(error, Error::NotFinite { .. }), "{error}");
+    assert!(error.to_string().contains("is not finite") && error.hint().is_some(), "{error}");
+    assert!(diagonal(&a, &b, Divisor::NMinusOne).is_err());
+    let wide = |rows: &[f64]| Gaussian::of(&Features::from_rows("x", 3, rows).unwrap());
+    let (a, b) = (wide(&[0.0, 0.0, 0.0, 1e160, 0.0, 0.0]), wide(&[0.0, 0.0, 0.0, 3e160, 0.0, 1.0]));
+    assert!(matches!(distance(&a, &b, Divisor::N), Err(Error::NotFinite { .. })));
+    // Finite traces whose product is not.
+    let square = |v: f64| Gaussian::from_moments("x", 9, &[0.0], &[v], Divisor::N).unwrap();
+    assert!(distance(&square(1e200), &square(1e200), Divisor::N).is_err());
+    let broken = Frechet { mean_term: f64::NAN, traces: [0.0; 2], root_trace: 0.0, form: Form::Eigenvalues };
+    assert!(broken.value().is_nan(), "never a perfect score");
+    let rows = Features::from_rows("x", 1, &[0.0, 1e160, 2e160]).unwrap();
+    let kernel = vg_metrics::kernel::discrepancy(&rows, &rows, vg_metrics::kernel::Estimator::Unbiased);
+    assert!(matches!(kernel, Err(Error::NotFinite { .. })));
 }
 
 proptest! {

@@ -2,7 +2,7 @@
 
 mod support;
 
-use vg_metrics::{Clip, Error, Judge, Measurement, Result, protocol};
+use vg_metrics::{Clip, Error, Input, Judge, Measurement, Panel, Result, protocol};
 
 const NOWHERE: &str = "folder/without/weights";
 
@@ -80,6 +80,57 @@ fn generated_clips_are_scored_alone() {
     assert_eq!(score("frozen", 3, dims).unwrap().value, Some(0.0));
     let alike = score("ms-ssim", 3, dims).unwrap().value.unwrap();
     assert!((-1.0..1.0).contains(&alike), "{alike}");
+}
+
+#[test]
+fn counts_are_checked_before_a_clip_is_asked_for() {
+    let never = |count: usize| (0..count).map(|_| -> Result<Clip> { panic!("a clip was asked for") });
+    let judge = |metric| Judge::open(metric, NOWHERE).unwrap();
+    for metric in ["psnr", "ssim-finn", "swd"] {
+        let error = judge(metric).compare(never(5), never(4)).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("{metric}: clips of the fake set for those of the real set: 4 given, at least 5 needed")
+        );
+    }
+    let error = judge("diversity").score(never(1)).unwrap_err().to_string();
+    assert_eq!(error, "diversity: clips of the fake set: 1 given, at least 2 needed");
+    // Of a filtered iterator only the most is known.
+    let error = judge("diversity").score(never(1).filter(|_| true)).unwrap_err().to_string();
+    assert!(error.contains("1 given"), "{error}");
+}
+
+#[test]
+fn metrics_share_a_pass_and_keep_their_values() {
+    let names = ["psnr", "motion", "ssim-finn", "diversity", "frozen", "swd", "psnr", "acd-c", "ms-ssim"];
+    let panels = Panel::open_all(&names, NOWHERE).unwrap();
+    let groups: Vec<Vec<&str>> = panels.iter().map(Panel::names).collect();
+    let expected =
+        [&["psnr", "ssim-finn"][..], &["motion", "diversity", "frozen", "acd-c", "ms-ssim"], &["swd"]];
+    assert_eq!(groups, expected);
+    let dims = [6, 32, 32, 3];
+    let asked = std::cell::Cell::new(0);
+    let counted = |set| clips(set, 0..3, dims).inspect(|_| asked.set(asked.get() + 1));
+    for panel in panels {
+        asked.set(0);
+        let panel = panel.seed(3);
+        let results = match panel.input() {
+            Input::OneSet => panel.score(counted("fake")),
+            _ => panel.compare(clips("real", 3..6, dims), counted("fake")),
+        };
+        assert_eq!(asked.get(), 3, "each clip is asked for once");
+        for result in results.unwrap() {
+            let judge = Judge::open(&result.metric, NOWHERE).unwrap().seed(3);
+            let alone = match judge.protocol().input {
+                Input::OneSet => judge.score(clips("fake", 0..3, dims)),
+                _ => judge.compare(clips("real", 3..6, dims), clips("fake", 0..3, dims)),
+            };
+            assert_eq!(result, alone.unwrap());
+        }
+    }
+    let mixed = Panel::open_all(&["acd-c", "motion"], NOWHERE).unwrap();
+    let error = mixed[0].score(clips("fake", 0..2, [1, 32, 32, 3])).unwrap_err().to_string();
+    assert!(error.contains("frames of clip fake 0: 1 given, at least 2"), "{error}");
 }
 
 #[test]

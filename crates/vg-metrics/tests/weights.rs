@@ -126,6 +126,16 @@ fn conversion_is_repeatable_and_what_it_writes_is_checked() {
     weights::convert(Network::AlexNet, &path, to.path()).unwrap();
     assert_eq!(first, std::fs::read(&written).unwrap());
     let opened = weights::open(Network::AlexNet, to.path()).unwrap();
+    // The hash is that of the tensors: where they come from does not matter.
+    let (renamed, elsewhere) = (from.path().join("mine.bin"), to.path().join("elsewhere"));
+    std::fs::copy(&path, &renamed).unwrap();
+    weights::convert(Network::AlexNet, &renamed, &elsewhere).unwrap();
+    assert_eq!(weights::open(Network::AlexNet, &elsewhere).unwrap().sha256(), opened.sha256());
+    let mut other = tensors.clone();
+    other.insert("features.0.bias".to_owned(), Tensor::zeros(64, DType::F32, &Device::Cpu).unwrap());
+    save(&renamed, &other);
+    weights::convert(Network::AlexNet, &renamed, &elsewhere).unwrap();
+    assert_ne!(weights::open(Network::AlexNet, &elsewhere).unwrap().sha256(), opened.sha256());
     assert!(!opened.tensors().contains_key("classifier.1.weight"));
     assert_eq!(opened.sha256().len(), 64);
 
@@ -152,6 +162,29 @@ fn conversion_is_repeatable_and_what_it_writes_is_checked() {
         assert!(message.contains(part), "{message}");
     }
     assert!(!other.exists());
+}
+
+#[test]
+fn every_type_of_floating_point_numbers_is_converted() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("alexnet.safetensors");
+    let convert = |tensors: &BTreeMap<String, Tensor>| {
+        save(&path, tensors);
+        weights::convert(Network::AlexNet, &path, folder.path().join("to")).unwrap();
+        weights::open(Network::AlexNet, folder.path().join("to")).unwrap().sha256().to_owned()
+    };
+    let tensors = made_up(Network::AlexNet);
+    let single = convert(&tensors);
+    for dtype in [DType::F16, DType::BF16, DType::F64] {
+        let mut other: BTreeMap<String, Tensor> =
+            tensors.iter().map(|(name, t)| (name.clone(), t.to_dtype(dtype).unwrap())).collect();
+        // Whole numbers are no weights.
+        other.insert("features.0.num_batches_tracked".to_owned(), Tensor::new(3_i64, &Device::Cpu).unwrap());
+        assert_eq!(convert(&other), single, "{dtype:?}");
+    }
+    let header = format!(r#"{{"a":{{"dtype":"F32","shape":[0,{0},{0}],"data_offsets":[0,0]}}}}"#, usize::MAX);
+    std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat()).unwrap();
+    assert!(weights::read(&path).unwrap_err().to_string().contains("alexnet.safetensors"));
 }
 
 #[test]

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
+use vg_core::Result;
 use vg_core::ops::Activation;
 use vg_core::ops::linear::linear;
 use vg_core::ops::pool::{PoolParams, avg_pool, max_pool};
-use vg_core::{Error, Result};
 
 use super::conv::Conv;
 use super::input;
@@ -52,7 +52,7 @@ impl FaceNet {
     /// channels and the result.
     ///
     /// # Errors
-    /// [`Error::Weights`] that names every tensor that is missing, misshapen or not finite.
+    /// [`vg_core::Error::Weights`] that names every tensor that is missing, misshapen or not finite.
     pub fn new(tensors: &BTreeMap<String, Tensor>, width: usize, what: &str) -> Result<Self> {
         Loader::load(tensors, what, |loader| Self::build(loader, width))
     }
@@ -88,13 +88,12 @@ impl FaceNet {
     /// - `images` `[N, 3, H, W]`, RGB, u8 or f32 in [0, 255]; returns `[N, 128]`
     ///
     /// # Errors
-    /// [`Error::Shape`] for other ranks or channels, [`Error::Data`] for values that are not finite.
+    /// [`vg_core::Error::Shape`] for other ranks or channels, [`vg_core::Error::Data`] for values that are not finite.
     pub fn embed(&self, images: &Tensor) -> Result<Tensor> {
         input::check("images of faces", images, "[N, 3, H, W]", 4)?;
         let mut rows = Vec::new();
         for image in input::each(images) {
-            let square = square(&image?.to_dtype(DType::F32)?)?;
-            let x = Resize::Tf1.apply(&square, (SIDE, SIDE))?;
+            let x = Resize::Tf1.padded_square(&image?, SIDE)?;
             rows.push(self.forward(&input::standardise(&x, [122.782, 117.001, 104.298], [255.0; 3])?)?);
         }
         input::join(&rows)
@@ -141,16 +140,4 @@ impl Residual {
         let y = y.pad_with_zeros(2, 0, rows)?.pad_with_zeros(3, 0, columns)?;
         Activation::Relu.apply(&(x.pad_with_zeros(1, 0, channels)? + y)?)
     }
-}
-
-/// The image with zeros at both ends of its shorter side, one more behind it where the number is odd.
-fn square(image: &Tensor) -> Result<Tensor> {
-    let (height, width) = (image.dims()[2], image.dims()[3]);
-    if height == 0 || width == 0 {
-        return Err(Error::shape("images of faces", "sides of at least 1", image.dims()));
-    }
-    let axis = if height > width { 3 } else { 2 };
-    let total = height.abs_diff(width);
-    let behind = total.div_ceil(2);
-    Ok(image.pad_with_zeros(axis, total - behind, behind)?)
 }

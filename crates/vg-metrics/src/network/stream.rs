@@ -52,7 +52,8 @@ where
     F: FnMut(&Tensor) -> Result<Tensor>,
 {
     fn refill(&mut self) -> Result<()> {
-        let mut waiting = Vec::with_capacity(self.batch);
+        // A batch may be any number; a stream may be shorter.
+        let mut waiting = Vec::new();
         while waiting.len() < self.batch {
             let Some(item) = self.items.next() else {
                 self.ended = true;
@@ -125,6 +126,7 @@ mod tests {
         let message = mixed.next().unwrap().unwrap_err().to_string();
         assert!(message.contains("[2] as the first"), "{message}");
         assert!(mixed.next().is_none());
+        assert_eq!(stream([item(2), item(2)], usize::MAX, |x| Ok(x.clone())).count(), 2);
         assert!(stream(std::iter::empty(), 4, |x| Ok(x.clone())).next().is_none());
     }
 }

@@ -47,7 +47,8 @@ impl SlicedWasserstein {
     /// [`Error::Shape`] when image sizes or the numbers of images differ, [`Error::TooFew`] for empty sets, [`Error::Setting`] when the plans
     /// differ or ask for nothing.
     pub fn distance(&self, real: &PatchedImages, fake: &PatchedImages) -> Result<LevelDistances> {
-        if self.repeats * self.directions * self.patches == 0 || [real.plan, fake.plan] != [*self; 2] {
+        if [self.repeats, self.directions, self.patches].contains(&0) || [real.plan, fake.plan] != [*self; 2]
+        {
             let expected =
                 "1 or more patches, repeats and directions, and the plan that the sets were made with";
             return Err(Error::setting(

@@ -32,7 +32,7 @@ impl PatchSet {
 
     /// Numbers per patch.
     pub fn dim(&self) -> usize {
-        self.channels * AREA
+        self.channels.saturating_mul(AREA)
     }
 
     /// Number of patches.

@@ -1,11 +1,15 @@
 //! Weights of the face-api package: a JSON list of tensors, and one file in which they follow each other, most of them as bytes.
 
+use std::collections::BTreeSet;
+use std::fs::File;
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
+use super::budget::{Budget, MOST};
 use super::numpy::Tensors;
+use super::shape::elements;
 
 #[derive(Deserialize)]
 struct Group {
@@ -31,22 +35,31 @@ struct Quantization {
 
 /// The tensors of a manifest, whose files lie in `folder`.
 pub(super) fn read(manifest: &[u8], folder: &Path) -> Result<Tensors, String> {
+    read_within(manifest, folder, Budget::new(MOST))
+}
+
+fn read_within(manifest: &[u8], folder: &Path, mut budget: Budget) -> Result<Tensors, String> {
     let groups: Vec<Group> =
         serde_json::from_slice(manifest).map_err(|e| format!("not a list of tensors ({e})"))?;
-    let mut tensors = Tensors::new();
-    for group in groups {
+    let (mut tensors, mut seen) = (Tensors::new(), BTreeSet::new());
+    for group in &groups {
         let mut bytes = Vec::new();
         for path in &group.paths {
             if path.contains(['/', '\\']) || path.starts_with('.') {
                 return Err(format!("{path:?} is no plain file name"));
             }
+            if !seen.insert(path) {
+                return Err(format!("{path:?} is named twice"));
+            }
             let path = folder.join(path);
-            bytes.extend(std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?);
+            let problem = |e: String| format!("{}: {e}", path.display());
+            let file = File::open(&path).map_err(|e| problem(e.to_string()))?;
+            bytes.extend(budget.read(file).map_err(problem)?);
         }
         let mut rest = &bytes[..];
-        for entry in group.weights {
+        for entry in &group.weights {
             let tensor = entry.take(&mut rest).map_err(|e| format!("{}: {e}", entry.name))?;
-            tensors.insert(entry.name, tensor);
+            tensors.insert(entry.name.clone(), tensor);
         }
         if !rest.is_empty() {
             return Err(format!("{} bytes are left over", rest.len()));
@@ -63,8 +76,8 @@ impl Entry {
             ("float32", Some(q)) if q.dtype == "uint8" => 1,
             _ => return Err("elements of an unknown type".to_owned()),
         };
-        let count = self.shape.iter().try_fold(width, |n: usize, s| n.checked_mul(*s));
-        let parts = count.and_then(|count| rest.split_at_checked(count));
+        let bytes = elements(&self.shape).and_then(|count| count.checked_mul(width));
+        let parts = bytes.and_then(|count| rest.split_at_checked(count));
         let (bytes, after) = parts.ok_or("the file is cut short")?;
         *rest = after;
         let values: Vec<f32> = match &self.quantization {
@@ -77,6 +90,8 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use crate::weights::budget::Budget;
+
     #[test]
     fn bytes_and_floats_follow_each_other() {
         let folder = tempfile::tempdir().unwrap();
@@ -98,6 +113,15 @@ mod tests {
         assert!(read("w.bin").unwrap_err().contains("b: the file is cut short"));
         assert!(read("../w.bin").unwrap_err().contains("no plain file name"));
         assert!(read("none.bin").unwrap_err().contains("none.bin"));
+        assert!(read("w.bin\",\"w.bin").unwrap_err().contains("\"w.bin\" is named twice"));
+        let within = |most| super::read_within(json("w.bin").as_bytes(), folder.path(), Budget::new(most));
+        write(&[0; 6]);
+        assert_eq!(within(6).unwrap().len(), 2);
+        assert!(within(5).unwrap_err().contains("more than 5 bytes"));
+        let empty = json("w.bin").replace("[1,1]", &format!("[0,{0},{0}]", usize::MAX));
+        assert!(
+            super::read(empty.as_bytes(), folder.path()).unwrap_err().contains("b: the file is cut short")
+        );
         assert!(super::read(b"{}", folder.path()).unwrap_err().contains("not a list"));
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use vg_core::{Error, Result};
 
-use super::{face_api, numpy, torch};
+use super::{face_api, numpy, tensors, torch};
 
-/// The floating-point tensors of a file, by the names that they have there.
+/// The floating-point tensors of a file as f32, by the names that they have there.
 ///
 /// Known are safetensors, `torch.save` of a state dictionary (archives and the layout before version 1.6), numpy archives (`.npz`),
 /// pickled dictionaries of numpy arrays, and the manifests of the face-api package. The content decides, not the ending. Nothing in a
@@ -25,14 +25,12 @@ pub fn read(path: impl AsRef<Path>) -> Result<BTreeMap<String, Tensor>> {
 /// [`read`] of a file whose content is at hand.
 pub(super) fn parse(path: &Path, data: &[u8]) -> Result<BTreeMap<String, Tensor>> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let tensors = match data {
+    let found = match data {
         [b'P', b'K', 3, 4, ..] => archive(data),
         data if data.starts_with(torch::LEGACY) => torch::read_legacy(data),
         [0x80, ..] => numpy::read_pickle(data),
         [b'[', ..] => face_api::read(data, folder),
-        [_, _, _, _, _, 0, 0, 0, b'{', ..] => candle_core::safetensors::load_buffer(data, &Device::Cpu)
-            .map(|tensors| tensors.into_iter().collect())
-            .map_err(|e| e.to_string()),
+        [_, _, _, _, _, 0, 0, 0, b'{', ..] => tensors::read(data),
         [0x1f, 0x8b, ..] => {
             Err("a compressed archive; unpack it and name the file of weights inside".to_owned())
         }
@@ -40,7 +38,7 @@ pub(super) fn parse(path: &Path, data: &[u8]) -> Result<BTreeMap<String, Tensor>
         _ => Err("not a file of weights of a known kind (safetensors, torch, npz, pickled numpy arrays)"
             .to_owned()),
     };
-    match tensors {
+    match found {
         Ok(tensors) if tensors.is_empty() => Err(Error::format(path, "it holds no floating-point tensors")),
         tensors => tensors.map_err(|problem| Error::format(path, problem)),
     }

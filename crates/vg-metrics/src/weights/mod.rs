@@ -4,6 +4,7 @@
 //! turns them into `NAME.safetensors` with our names, checked against known sums; [`open`] reads that and says its hash, which belongs
 //! beside every number made with it.
 
+mod budget;
 mod catalogue;
 mod convert;
 mod face_api;
@@ -11,7 +12,9 @@ mod foreign;
 mod numpy;
 mod pickle;
 mod rename;
+mod shape;
 mod store;
+mod tensors;
 mod torch;
 
 pub use self::catalogue::Network;

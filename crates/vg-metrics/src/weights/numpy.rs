@@ -1,17 +1,16 @@
 //! Arrays of numpy: inside pickles, in `.npy` files and in `.npz` archives.
 
 use std::collections::BTreeMap;
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 
 use candle_core::{Device, Tensor};
 use zip::ZipArchive;
 
-use super::pickle::{Node, Pickle, Value};
+use super::budget::{Budget, MOST};
+use super::pickle::{Pickle, Value};
+use super::shape::{RANK, elements};
 
 pub(super) type Tensors = BTreeMap<String, Tensor>;
-
-/// Bytes of the largest array in an archive: compressed files can pretend to hold more than any memory does.
-const MOST: u64 = 2 << 30;
 
 /// Arrays in nested dictionaries; their keys are joined with `/`. All else is refused.
 pub(super) fn read_pickle(data: &[u8]) -> Result<Tensors, String> {
@@ -30,19 +29,17 @@ pub(super) fn read_pickle(data: &[u8]) -> Result<Tensors, String> {
 
 /// An array as `numpy.ndarray.__reduce__` writes it.
 fn array(pickle: &Pickle<'_>, value: Value<'_>) -> Result<Tensor, String> {
-    let Some(Node::Call { callable, state, .. }) = pickle.node(value) else {
-        return Err("something other than an array".to_owned());
-    };
-    match callable {
+    let call = pickle.call(value).ok_or("something other than an array")?;
+    match call.callable {
         Value::Global("numpy.core.multiarray" | "numpy._core.multiarray", "_reconstruct") => {}
         Value::Global(module, name) => return Err(format!("a call of {module}.{name}, which is not made,")),
         _ => return Err("a call of something unknown".to_owned()),
     }
-    let state = state.and_then(|state| pickle.tuple(state)).ok_or("an array without content")?;
+    let state = call.state.and_then(|state| pickle.tuple(state)).ok_or("an array without content")?;
     let [_, shape, dtype, Value::Bool(fortran), Value::Bytes(bytes)] = state else {
         return Err("an array of an unknown form".to_owned());
     };
-    let shape = pickle.tuple(*shape).ok_or("an array without shape")?;
+    let shape = pickle.tuple(*shape).filter(|shape| shape.len() <= RANK).ok_or("an array without shape")?;
     let size = |v: &Value<'_>| match v {
         Value::Int(n) => usize::try_from(*n).map_err(|e| e.to_string()),
         _ => Err("an array without shape".to_owned()),
@@ -54,12 +51,10 @@ fn array(pickle: &Pickle<'_>, value: Value<'_>) -> Result<Tensor, String> {
 /// Element type, such as `<f4`, of `numpy.dtype("f4")` with the byte order in its state.
 fn element(pickle: &Pickle<'_>, dtype: Value<'_>) -> Result<String, String> {
     let unknown = || "an array of an unknown element type".to_owned();
-    let Some(Node::Call { callable: Value::Global("numpy", "dtype"), args, state, .. }) = pickle.node(dtype)
-    else {
-        return Err(unknown());
-    };
-    let Some([Value::Text(kind), ..]) = pickle.tuple(*args) else { return Err(unknown()) };
-    match state.and_then(|state| pickle.tuple(state)) {
+    let call = pickle.call(dtype).filter(|call| call.callable == Value::Global("numpy", "dtype"));
+    let call = call.ok_or_else(unknown)?;
+    let Some([Value::Text(kind), ..]) = pickle.tuple(call.args) else { return Err(unknown()) };
+    match call.state.and_then(|state| pickle.tuple(state)) {
         Some([_, Value::Text(order), ..]) => Ok(format!("{order}{kind}")),
         _ => Err(unknown()),
     }
@@ -71,8 +66,7 @@ fn tensor(element: &str, shape: &[usize], fortran: bool, bytes: &[u8]) -> Result
         "<f8" => 8,
         _ => return Err(format!("elements of type {element:?}; <f4 and <f8 are read")),
     };
-    let count = shape.iter().try_fold(1_usize, |n, s| n.checked_mul(*s));
-    if count.and_then(|n| n.checked_mul(width)) != Some(bytes.len()) {
+    if elements(shape).and_then(|n| n.checked_mul(width)) != Some(bytes.len()) {
         return Err(format!("{} bytes for an array {shape:?} of {element}", bytes.len()));
     }
     if fortran && shape.len() > 1 {
@@ -90,17 +84,17 @@ fn tensor(element: &str, shape: &[usize], fortran: bool, bytes: &[u8]) -> Result
 
 /// The arrays of an archive, by name.
 pub(super) fn read_npz(data: &[u8]) -> Result<Tensors, String> {
+    read_within(data, Budget::new(MOST))
+}
+
+fn read_within(data: &[u8], mut budget: Budget) -> Result<Tensors, String> {
     let mut zip = ZipArchive::new(Cursor::new(data)).map_err(|e| e.to_string())?;
     let mut tensors = Tensors::new();
     for index in 0..zip.len() {
         let entry = zip.by_index(index).map_err(|e| e.to_string())?;
         let name = entry.name().map_err(|e| e.to_string())?.into_owned();
         let Some(key) = name.strip_suffix(".npy").map(str::to_owned) else { continue };
-        let mut bytes = Vec::new();
-        let read = entry.take(MOST + 1).read_to_end(&mut bytes).map_err(|e| format!("{name}: {e}"))?;
-        if read as u64 > MOST {
-            return Err(format!("{name} has more than {MOST} bytes"));
-        }
+        let bytes = budget.read(entry).map_err(|e| format!("{name}: {e}"))?;
         tensors.insert(key, read_npy(&bytes).map_err(|e| format!("{name}: {e}"))?);
     }
     Ok(tensors)
@@ -156,8 +150,22 @@ mod tests {
         let message = |h: &str| read_npy(&npy(h, &[0; 8])).unwrap_err();
         assert!(message(&header.replace("(2, 1)", "(3,)")).contains("8 bytes for an array [3]"));
         assert!(message(&header.replace("(2, 1)", "(4294967296, 4294967296, 9)")).contains("8 bytes"));
+        let empty = header.replace("(2, 1)", &format!("(0, {0}, {0})", usize::MAX));
+        assert!(read_npy(&npy(&empty, &[])).unwrap_err().contains("0 bytes for an array"));
         assert!(message(&header.replace("<f4", "|O")).contains("|O"));
         assert!(message(&header.replace("False", "True")).contains("Fortran"));
+    }
+
+    #[test]
+    fn the_arrays_of_an_archive_share_one_budget() {
+        let data = include_bytes!("../../tests/fixtures/weights/compressed.npz");
+        let whole: u64 = {
+            let mut zip = ZipArchive::new(Cursor::new(&data[..])).unwrap();
+            (0..zip.len()).map(|i| zip.by_index(i).unwrap().size()).sum()
+        };
+        assert_eq!(read_within(data, Budget::new(whole)).unwrap().len(), 2);
+        let problem = read_within(data, Budget::new(whole - 1)).unwrap_err();
+        assert!(problem.contains(&format!("together have more than {} bytes", whole - 1)), "{problem}");
     }
 
     #[test]

@@ -1,12 +1,21 @@
 //! Reads Python pickles as data: nothing is imported, called or built but the values below.
 //!
 //! Containers lie in an arena, so that neither cycles nor deep nesting can exhaust the stack, and byte strings are borrowed from the
-//! file, so that memory is bounded by its length.
+//! file. The number of operations is capped, and so is what flattening may write for each byte of the file: a small file cannot fill
+//! the memory.
+
+mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use self::machine::Machine;
+
 /// Levels of dictionaries.
 const DEPTH: usize = 8;
+/// Bytes of names, for each byte of the file, that flattening writes at most.
+const SPREAD: usize = 16;
+/// What a pair costs beside its name, in bytes of names.
+const PAIR: usize = 16;
 
 /// What a pickle holds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -28,15 +37,18 @@ pub(super) enum Node<'a> {
     Tuple(Vec<Value<'a>>),
     List(Vec<Value<'a>>),
     Dict(Vec<(Value<'a>, Value<'a>)>),
-    /// A call that was not made, and what was to be done with its result.
-    Call {
-        callable: Value<'a>,
-        args: Value<'a>,
-        state: Option<Value<'a>>,
-        items: Vec<(Value<'a>, Value<'a>)>,
-    },
+    Call(Box<Call<'a>>),
     /// An object that is stored outside of the pickle.
-    Persistent(Value<'a>),
+    Persistent(Box<Value<'a>>),
+}
+
+/// A call that was not made, and what was to be done with its result.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    pub callable: Value<'a>,
+    pub args: Value<'a>,
+    pub state: Option<Value<'a>>,
+    items: Vec<(Value<'a>, Value<'a>)>,
 }
 
 /// A pickle that was read.
@@ -51,8 +63,7 @@ pub(super) struct Pickle<'a> {
 impl<'a> Pickle<'a> {
     /// Reads the pickle at the beginning of `data`.
     pub(super) fn read(data: &'a [u8]) -> Result<Self, String> {
-        let mut machine =
-            Machine { data, at: 0, arena: vec![], stack: vec![], marks: vec![], memo: BTreeMap::new() };
+        let mut machine = Machine::new(data);
         let root = machine.run()?;
         Ok(Self { root, length: machine.at, arena: machine.arena })
     }
@@ -67,7 +78,15 @@ impl<'a> Pickle<'a> {
 
     /// The names of all objects that are stored outside.
     pub(super) fn persistent(&self) -> impl Iterator<Item = Value<'a>> {
-        self.arena.iter().filter_map(|node| if let Node::Persistent(id) = node { Some(*id) } else { None })
+        self.arena.iter().filter_map(|node| if let Node::Persistent(id) = node { Some(**id) } else { None })
+    }
+
+    /// A call.
+    pub(super) fn call(&self, value: Value<'a>) -> Option<&Call<'a>> {
+        match self.node(value)? {
+            Node::Call(call) => Some(call),
+            _ => None,
+        }
     }
 
     /// The elements of a tuple.
@@ -87,26 +106,28 @@ impl<'a> Pickle<'a> {
     }
 
     /// The pairs of a dictionary, ordered ones included.
-    fn pairs(&self, value: Value<'a>) -> Option<Vec<(Value<'a>, Value<'a>)>> {
-        match self.node(value)? {
-            Node::Dict(pairs) => Some(pairs.clone()),
-            Node::Call { callable: Value::Global("collections", "OrderedDict"), args, items, .. } => {
+    fn pairs(&self, value: Value<'a>) -> Option<impl Iterator<Item = (Value<'a>, Value<'a>)>> {
+        let (given, items): (&[Value<'a>], &[_]) = match self.node(value)? {
+            Node::Dict(pairs) => (&[], pairs),
+            Node::Call(call) if call.callable == Value::Global("collections", "OrderedDict") => {
                 // Python 2 hands the pairs over in the call.
-                let given =
-                    self.tuple(*args).and_then(|args| self.elements(*args.first()?)).unwrap_or_default();
-                let pair = |value: &Value<'a>| match self.elements(*value) {
-                    Some([key, value]) => Some((*key, *value)),
-                    _ => None,
-                };
-                Some(given.iter().filter_map(pair).chain(items.iter().copied()).collect())
+                let given = self.tuple(call.args).and_then(|args| self.elements(*args.first()?));
+                (given.unwrap_or_default(), &call.items)
             }
-            _ => None,
-        }
+            _ => return None,
+        };
+        let pair = |value: &Value<'a>| match self.elements(*value) {
+            Some([key, value]) => (*key, *value),
+            _ => (Value::None, Value::None),
+        };
+        Some(given.iter().map(pair).chain(items.iter().copied()))
     }
 
-    /// Everything in nested dictionaries that is none, with its keys joined by `separator`; keys that are no texts are passed over.
+    /// Everything in nested dictionaries that is none, with its keys joined by `separator`; keys that are no texts are passed over, and
+    /// of equal keys in a dictionary the last one counts.
     pub(super) fn leaves(&self, separator: &str) -> Result<Vec<(String, Value<'a>)>, String> {
         let (mut leaves, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut budget = self.length.saturating_mul(SPREAD);
         let mut open = vec![(String::new(), self.root, 0)];
         while let Some((path, value, depth)) = open.pop() {
             let Some(pairs) = self.pairs(value) else {
@@ -117,13 +138,27 @@ impl<'a> Pickle<'a> {
             if let Value::Node(at) = value
                 && !seen.insert(at)
             {
-                return Err(format!("a dictionary that is in two places, at {path:?}"));
+                return Err(format!("a dictionary that is in two places, at {}", shown(&path)));
             }
             if depth == DEPTH {
-                return Err(format!("dictionaries are nested too deeply at {path:?}"));
+                return Err(format!("dictionaries are nested too deeply at {}", shown(&path)));
             }
+            let mut spend = |cost: usize| {
+                budget = budget.checked_sub(cost).ok_or_else(|| {
+                    format!("its dictionaries hold more names than a file of {} bytes should", self.length)
+                })?;
+                Ok::<(), String>(())
+            };
+            let mut last = BTreeMap::new();
             for (key, value) in pairs {
-                let Value::Text(key) = key else { continue };
+                // Many dictionaries may share one list of pairs.
+                spend(PAIR)?;
+                if let Value::Text(key) = key {
+                    last.insert(key, value);
+                }
+            }
+            for (key, value) in last {
+                spend(path.len() + separator.len() + key.len())?;
                 let path = if path.is_empty() { key.to_owned() } else { format!("{path}{separator}{key}") };
                 open.push((path, value, depth + 1));
             }
@@ -132,241 +167,9 @@ impl<'a> Pickle<'a> {
     }
 }
 
-struct Machine<'a> {
-    data: &'a [u8],
-    at: usize,
-    arena: Vec<Node<'a>>,
-    stack: Vec<Value<'a>>,
-    marks: Vec<usize>,
-    /// A map, because its keys are whatever the file says.
-    memo: BTreeMap<usize, Value<'a>>,
-}
-
-type Step<T> = Result<T, String>;
-
-impl<'a> Machine<'a> {
-    fn run(&mut self) -> Step<Value<'a>> {
-        if self.data.first() != Some(&0x80) {
-            return Err("it does not begin like a pickle of protocol 2 or later".to_owned());
-        }
-        loop {
-            let at = self.at;
-            let code = self.bytes(1)?[0];
-            if code == b'.' {
-                return self.pop();
-            }
-            self.step(code).map_err(|problem| format!("{problem} (byte {at} of the pickle)"))?;
-        }
-    }
-
-    fn step(&mut self, code: u8) -> Step<()> {
-        match code {
-            0x80 => {
-                let protocol = self.byte()?;
-                if !(2..=5).contains(&protocol) {
-                    return Err(format!("pickle protocol {protocol} is not known"));
-                }
-            }
-            0x95 => drop(self.bytes(8)?), // a frame's length
-            b'N' => self.stack.push(Value::None),
-            0x88 | 0x89 => self.stack.push(Value::Bool(code == 0x88)),
-            b'K' | b'M' | b'J' | 0x8a | 0x8b | b'G' => self.number(code)?,
-            b'X' | 0x8c | 0x8d | b'B' | b'C' | 0x8e | b'T' | b'U' => self.string(code)?,
-            b'c' | 0x93 => self.global(code)?,
-            b'(' => self.marks.push(self.stack.len()),
-            b')' => self.make(Node::Tuple(vec![])),
-            b']' => self.make(Node::List(vec![])),
-            b'}' => self.make(Node::Dict(vec![])),
-            0x85..=0x87 => {
-                let first = self.depth(usize::from(code - 0x84))?;
-                let items = self.stack.split_off(first);
-                self.make(Node::Tuple(items));
-            }
-            b't' => {
-                let items = self.since_mark()?;
-                self.make(Node::Tuple(items));
-            }
-            b'l' => {
-                let items = self.since_mark()?;
-                self.make(Node::List(items));
-            }
-            b'a' | b'e' | b's' | b'u' => self.extend(code)?,
-            b'q' | b'r' | 0x94 | b'h' | b'j' => self.memory(code)?,
-            b'0' => drop(self.pop()?),
-            b'2' => {
-                let top = *self.stack.last().ok_or("an empty stack")?;
-                self.stack.push(top);
-            }
-            b'R' | 0x81 => {
-                let (args, callable) = (self.pop()?, self.pop()?);
-                self.make(Node::Call { callable, args, state: None, items: vec![] });
-            }
-            b'b' => {
-                let value = self.pop()?;
-                match self.top()? {
-                    Node::Call { state, .. } => *state = Some(value),
-                    _ => return Err("state for something that is no object".to_owned()),
-                }
-            }
-            b'Q' => {
-                let id = self.pop()?;
-                self.make(Node::Persistent(id));
-            }
-            _ => return Err(format!("operation {code:#04x} has no place in a file of weights")),
-        }
-        Ok(())
-    }
-
-    fn number(&mut self, code: u8) -> Step<()> {
-        let value = match code {
-            b'K' => Value::Int(self.byte()?.into()),
-            b'M' => Value::Int(u16::from_le_bytes(self.array()?).into()),
-            b'J' => Value::Int(i32::from_le_bytes(self.array()?).into()),
-            b'G' => Value::Float(f64::from_be_bytes(self.array()?)),
-            _ => {
-                let length = if code == 0x8a { self.byte()?.into() } else { self.length(4)? };
-                let bytes = self.bytes(length)?;
-                let negative = bytes.last().is_some_and(|b| *b >= 0x80);
-                let mut all = [if negative { 0xff } else { 0 }; 16];
-                all.get_mut(..length).ok_or("a number of more than 16 bytes")?.copy_from_slice(bytes);
-                Value::Int(i128::from_le_bytes(all))
-            }
-        };
-        self.stack.push(value);
-        Ok(())
-    }
-
-    fn string(&mut self, code: u8) -> Step<()> {
-        let length = match code {
-            0x8c | b'C' | b'U' => self.byte()?.into(),
-            0x8d | 0x8e => self.length(8)?,
-            _ => self.length(4)?,
-        };
-        let bytes = self.bytes(length)?;
-        let text = std::str::from_utf8(bytes);
-        self.stack.push(match (code, text) {
-            (b'B' | b'C' | 0x8e, _) => Value::Bytes(bytes),
-            (_, Ok(text)) => Value::Text(text),
-            // Python 2 had one type for both.
-            (b'T' | b'U', Err(_)) => Value::Bytes(bytes),
-            (_, Err(_)) => return Err("a text that is not UTF-8".to_owned()),
-        });
-        Ok(())
-    }
-
-    fn global(&mut self, code: u8) -> Step<()> {
-        let (module, name) = if code == b'c' {
-            (self.line()?, self.line()?)
-        } else {
-            match (self.pop()?, self.pop()?) {
-                (Value::Text(name), Value::Text(module)) => (module, name),
-                _ => return Err("an import without a name".to_owned()),
-            }
-        };
-        self.stack.push(Value::Global(module, name));
-        Ok(())
-    }
-
-    /// Adds to the list or dictionary on the stack.
-    fn extend(&mut self, code: u8) -> Step<()> {
-        let items = match code {
-            b'a' => vec![self.pop()?],
-            b's' => {
-                let first = self.depth(2)?;
-                self.stack.split_off(first)
-            }
-            _ => self.since_mark()?,
-        };
-        let pairs = || items.chunks_exact(2).map(|pair| (pair[0], pair[1]));
-        match (code, self.top()?) {
-            (b'a' | b'e', Node::List(list)) => list.extend(&items),
-            (b's' | b'u', Node::Dict(to) | Node::Call { items: to, .. }) => to.extend(pairs()),
-            _ => return Err("elements for something that is no container".to_owned()),
-        }
-        Ok(())
-    }
-
-    fn memory(&mut self, code: u8) -> Step<()> {
-        let at = match code {
-            b'q' | b'h' => self.byte()?.into(),
-            b'r' | b'j' => self.length(4)?,
-            _ => self.memo.len(),
-        };
-        if matches!(code, b'h' | b'j') {
-            let value = *self.memo.get(&at).ok_or("a reference to nothing")?;
-            self.stack.push(value);
-            return Ok(());
-        }
-        let top = *self.stack.last().ok_or("an empty stack")?;
-        self.memo.insert(at, top);
-        Ok(())
-    }
-
-    fn make(&mut self, node: Node<'a>) {
-        self.arena.push(node);
-        self.stack.push(Value::Node(self.arena.len() - 1));
-    }
-
-    /// The container on top of the stack.
-    fn top(&mut self) -> Step<&mut Node<'a>> {
-        match self.stack.last() {
-            Some(Value::Node(at)) => self.arena.get_mut(*at).ok_or_else(|| "an empty stack".to_owned()),
-            _ => Err("a container is missing".to_owned()),
-        }
-    }
-
-    fn pop(&mut self) -> Step<Value<'a>> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        if self.stack.len() <= floor {
-            return Err("an empty stack".to_owned());
-        }
-        self.stack.pop().ok_or_else(|| "an empty stack".to_owned())
-    }
-
-    /// Where the last `count` values begin.
-    fn depth(&self, count: usize) -> Step<usize> {
-        let floor = self.marks.last().copied().unwrap_or(0);
-        self.stack
-            .len()
-            .checked_sub(count)
-            .filter(|at| *at >= floor)
-            .ok_or_else(|| "an empty stack".to_owned())
-    }
-
-    fn since_mark(&mut self) -> Step<Vec<Value<'a>>> {
-        let mark = self.marks.pop().ok_or("a mark is missing")?;
-        Ok(self.stack.split_off(mark.min(self.stack.len())))
-    }
-
-    fn bytes(&mut self, count: usize) -> Step<&'a [u8]> {
-        let data: &'a [u8] = self.data;
-        let end = self.at.checked_add(count).filter(|end| *end <= data.len());
-        let end = end.ok_or("the file is cut short")?;
-        let bytes = &data[self.at..end];
-        self.at = end;
-        Ok(bytes)
-    }
-
-    fn byte(&mut self) -> Step<u8> {
-        Ok(self.bytes(1)?[0])
-    }
-
-    fn array<const N: usize>(&mut self) -> Step<[u8; N]> {
-        self.bytes(N)?.try_into().map_err(|_| "the file is cut short".to_owned())
-    }
-
-    /// A length of so many bytes.
-    fn length(&mut self, bytes: usize) -> Step<usize> {
-        let mut all = [0; 8];
-        all[..bytes].copy_from_slice(self.bytes(bytes)?);
-        usize::try_from(u64::from_le_bytes(all)).map_err(|e| e.to_string())
-    }
-
-    fn line(&mut self) -> Step<&'a str> {
-        let length = self.data[self.at..].iter().position(|b| *b == b'\n').ok_or("the file is cut short")?;
-        let line = self.bytes(length + 1)?;
-        std::str::from_utf8(&line[..length]).map_err(|_| "a name that is not UTF-8".to_owned())
-    }
+/// The beginning of a path, for messages.
+fn shown(path: &str) -> String {
+    format!("{:?}", path.chars().take(200).collect::<String>())
 }
 
 #[cfg(test)]
@@ -380,7 +183,7 @@ mod tests {
             X\x01\x00\x00\x00bq\x03N\x88C\x01xq\x04\x87q\x05u.rest";
         let pickle = Pickle::read(data).unwrap();
         assert_eq!(&data[pickle.length..], b"rest");
-        let pairs = pickle.pairs(pickle.root).unwrap();
+        let pairs: Vec<_> = pickle.pairs(pickle.root).unwrap().collect();
         assert_eq!((pairs[0].0, pairs[1].0), (Value::Text("a"), Value::Text("b")));
         let Some(Node::List(list)) = pickle.node(pairs[0].1) else { panic!("no list") };
         assert_eq!(list[..], [Value::Int(1), Value::Int(-2), Value::Int(300), Value::Float(1.5)]);
@@ -409,11 +212,52 @@ mod tests {
         assert!(leaves(&deep).unwrap_err().contains("too deeply"));
     }
 
+    fn text(text: &str) -> Vec<u8> {
+        [&b"X"[..], &(text.len() as u32).to_le_bytes(), text.as_bytes()].concat()
+    }
+
+    #[test]
+    fn of_equal_keys_the_last_one_counts() {
+        let key = "k".repeat(5000);
+        let head = [&b"\x80\x02}("[..], &text(&key), b"q\x00K\x07"].concat();
+        let data = [head, b"h\x00N".repeat(5000), b"h\x00K\x08u.".to_vec()].concat();
+        assert_eq!(Pickle::read(&data).unwrap().leaves(".").unwrap(), [(key, Value::Int(8))]);
+    }
+
+    #[test]
+    fn flattening_takes_no_more_than_a_small_multiple_of_the_file() {
+        let list = (0..2000).flat_map(|i| [&b"("[..], &text(&i.to_string()), b"Nt"].concat());
+        let shared = [&b"\x80\x02]("[..], &list.collect::<Vec<_>>(), b"eq\x000}("].concat();
+        let dict = |i: usize| [&text(&i.to_string())[..], b"ccollections\nOrderedDict\nh\x00\x85R"].concat();
+        let file =
+            |dicts: usize| [&shared[..], &(0..dicts).flat_map(dict).collect::<Vec<_>>(), b"u."].concat();
+        let one = file(1);
+        assert_eq!(Pickle::read(&one).unwrap().leaves(".").unwrap().len(), 2000);
+        let many = file(2000);
+        let problem = Pickle::read(&many).unwrap().leaves(".").map(|l| l.len()).unwrap_err();
+        assert!(problem.contains("more names than a file of"), "{problem}");
+        // One long key before all the others, as a path that is copied for each of them.
+        let keys: Vec<u8> = (0..9000).flat_map(|i| [&text(&i.to_string())[..], b"N"].concat()).collect();
+        let long = [&b"\x80\x02}"[..], &text(&"k".repeat(50_000)), b"}(", &keys, b"us."].concat();
+        let problem = Pickle::read(&long).unwrap().leaves(".").map(|l| l.len()).unwrap_err();
+        assert!(problem.contains("more names than"), "{problem}");
+    }
+
+    #[test]
+    fn a_file_of_nothing_but_operations_is_refused() {
+        for code in [b')', b'N', b']', b'('] {
+            let data = [b"\x80\x02".to_vec(), vec![code; 3 << 20], b"N.".to_vec()].concat();
+            let problem = Pickle::read(&data).map(|p| p.length).unwrap_err();
+            assert!(problem.contains("more operations than"), "{problem}");
+        }
+        let data = [b"\x80\x02N".to_vec(), vec![0x94; 3 << 20], b".".to_vec()].concat();
+        assert!(Pickle::read(&data).is_err());
+    }
+
     #[test]
     fn calls_are_kept_and_not_made() {
         let pickle = Pickle::read(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00lsq\x00\x85R.").unwrap();
-        let Some(Node::Call { callable, .. }) = pickle.node(pickle.root) else { panic!("no call") };
-        assert_eq!(*callable, Value::Global("os", "system"));
+        assert_eq!(pickle.call(pickle.root).unwrap().callable, Value::Global("os", "system"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use candle_core::{Device, Tensor};
+use candle_core::Tensor;
 use safetensors::SafeTensors;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
@@ -13,6 +13,7 @@ use tempfile::NamedTempFile;
 use vg_core::{Error, Result};
 
 use super::catalogue::Network;
+use super::tensors;
 
 /// Key of the record in a file's metadata.
 const KEY: &str = "vg-network";
@@ -50,7 +51,9 @@ impl Weights {
         self.network
     }
 
-    /// SHA-256 of the file in hexadecimal digits: the hash that belongs beside a result.
+    /// SHA-256 in hexadecimal digits, the hash that belongs beside a result: over all tensors in the order of their names, of the length
+    /// of the name, the name, the number of axes, their sizes, and the values; lengths as u64 and values as f32, both little-endian. Equal
+    /// weights have equal hashes, whatever file they come from.
     pub fn sha256(&self) -> &str {
         &self.sha256
     }
@@ -108,10 +111,23 @@ pub fn open(network: Network, folder: impl AsRef<Path>) -> Result<Weights> {
             network.name()
         )));
     }
-    let tensors =
-        candle_core::safetensors::load_buffer(&data, &Device::Cpu).map_err(|e| again(e.to_string()))?;
-    let sha256 = format!("{:x}", Sha256::digest(&data));
-    Ok(Weights { network, path, sha256, tensors: tensors.into_iter().collect() })
+    let tensors = tensors::read(&data).map_err(again)?;
+    Ok(Weights { network, path, sha256: digest(&tensors)?, tensors })
+}
+
+/// See [`Weights::sha256`].
+fn digest(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
+    let mut hash = Sha256::new();
+    for (name, tensor) in tensors {
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update((tensor.rank() as u64).to_le_bytes());
+        tensor.dims().iter().for_each(|size| hash.update((*size as u64).to_le_bytes()));
+        for values in tensor.flatten_all()?.to_vec1::<f32>()?.chunks(1 << 16) {
+            hash.update(values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>());
+        }
+    }
+    Ok(format!("{:x}", hash.finalize()))
 }
 
 /// Writes f32 tensors so that the file appears whole or not at all; equal tensors give equal bytes.

@@ -7,7 +7,8 @@ use candle_core::{DType, Device, Tensor};
 use zip::{CompressionMethod, ZipArchive};
 
 use super::numpy::Tensors;
-use super::pickle::{Node, Pickle, Value};
+use super::pickle::{Call, Node, Pickle, Value};
+use super::shape::{RANK, elements};
 
 /// What the first pickle of an old file holds.
 const MAGIC: i128 = 0x1950_a86a_20f9_469c_fc6c;
@@ -133,13 +134,13 @@ fn collect(
 
 /// What a tensor is rebuilt from; none for other values, and an error for other calls.
 fn arguments<'p, 'a>(objects: &'p Pickle<'a>, value: Value<'a>) -> Result<Option<&'p [Value<'a>]>, String> {
-    let Some(Node::Call { callable, args, .. }) = objects.node(value) else { return Ok(None) };
-    let args = objects.tuple(*args).unwrap_or_default();
-    match (callable, args) {
+    let Some(call) = objects.call(value) else { return Ok(None) };
+    let args = objects.tuple(call.args).unwrap_or_default();
+    match (call.callable, args) {
         (Value::Global("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor"), args) => Ok(Some(args)),
-        (Value::Global("torch._utils", "_rebuild_parameter"), [tensor, ..]) => match objects.node(*tensor) {
+        (Value::Global("torch._utils", "_rebuild_parameter"), [tensor, ..]) => match objects.call(*tensor) {
             // A parameter of a parameter would be looked into without end.
-            Some(Node::Call { callable: Value::Global("torch._utils", name), args, .. })
+            Some(Call { callable: Value::Global("torch._utils", name), args, .. })
                 if *name != "_rebuild_parameter" =>
             {
                 Ok(objects.tuple(*args))
@@ -170,10 +171,10 @@ impl<'a> View<'a> {
         let Some(Node::Persistent(id)) = objects.node(*id) else {
             return Err("a tensor without storage".to_owned());
         };
-        let (kind, key) = storage(objects, *id)?;
+        let (kind, key) = storage(objects, **id)?;
         let sizes = |value| -> Option<Vec<usize>> {
             let number = |v: &Value<'_>| if let Value::Int(n) = v { usize::try_from(*n).ok() } else { None };
-            objects.tuple(value)?.iter().map(number).collect()
+            objects.tuple(value).filter(|sizes| sizes.len() <= RANK)?.iter().map(number).collect()
         };
         let (Some(size), Some(stride), Ok(offset)) = (sizes(*size), sizes(*stride), usize::try_from(*offset))
         else {
@@ -184,7 +185,7 @@ impl<'a> View<'a> {
 
     /// Number of elements, if there is one.
     fn count(&self) -> Option<usize> {
-        self.size.iter().try_fold(1_usize, |n, s| n.checked_mul(*s))
+        elements(&self.size)
     }
 
     /// None for whole numbers, such as counts of batches.
@@ -261,6 +262,8 @@ mod tests {
         ] {
             assert!(view(offset, &size, &stride).gather(&storage).is_none(), "{offset} {size:?} {stride:?}");
         }
+        // An empty tensor whose strides overflow.
+        assert!(view(0, &[0, usize::MAX, usize::MAX], &[1, 1, 1]).read(&[0; 24]).is_err());
     }
 
     #[test]

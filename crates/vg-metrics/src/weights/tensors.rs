@@ -1,0 +1,29 @@
+//! Tensors of a safetensors file.
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::SafeTensors;
+use safetensors::tensor::Dtype;
+
+use super::numpy::Tensors;
+use super::shape::elements;
+
+/// The floating-point tensors of a file as f32; others, such as counts of batches, say nothing about weights.
+pub(super) fn read(data: &[u8]) -> Result<Tensors, String> {
+    let file = SafeTensors::deserialize(data).map_err(|e| e.to_string())?;
+    let mut tensors = Tensors::new();
+    for (name, view) in file.iter() {
+        let dtype = match view.dtype() {
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            Dtype::F32 => DType::F32,
+            Dtype::F64 => DType::F64,
+            _ => continue,
+        };
+        elements(view.shape())
+            .ok_or_else(|| format!("{name} has the impossible shape {:?}", view.shape()))?;
+        let tensor = Tensor::from_raw_buffer(view.data(), dtype, view.shape(), &Device::Cpu);
+        let tensor = tensor.and_then(|t| t.to_dtype(DType::F32)).map_err(|e| format!("{name}: {e}"))?;
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok(tensors)
+}
