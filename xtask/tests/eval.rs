@@ -71,10 +71,17 @@ fn mistakes_are_named_before_anything_is_measured() {
     folder(&place, "short", 1, 3, 149);
     let both = "eval --real real --fake fake --metrics";
     place.error(&format!("{both} fdv"), &["no metric \"fdv\"", "did you mean \"fvd\"?"]);
-    place.error(&format!("{both} fvd-vg"), &["fvd-vg is not available yet", "no weights"]);
     place.error(&format!("{both} psnr,fvd"), &["network i3d is missing", "`cargo xtask download i3d`"]);
     place.error("eval --fake fake --metrics psnr", &["psnr compares with real clips", "hint: ", "--real"]);
     place.error("eval --fake nowhere --metrics motion", &["nowhere"]);
+    place.error("eval nowhere --metrics motion", &["nowhere does not exist"]);
+    place.error("eval --metrics motion", &["<DIR|--fake", "required"]);
+    place.error("eval --control half --metrics motion", &["--data"]);
+    let control = "eval --data shapes --split test --control";
+    place.error(
+        &format!("{control} half --metrics motion --num 501"),
+        &["1000 clips", "1002 are needed", "--num"],
+    );
     place.error(&format!("{both} psnr --num 3"), &["--num 3: fake has 2 clips"]);
     place.error(&format!("{both} psnr"), &["clips of the fake set", "2 given, at least 3 needed", "hint: "]);
     // Before anything is decoded, whichever metric comes first.
@@ -101,4 +108,74 @@ fn mistakes_are_named_before_anything_is_measured() {
     assert!(!ended.stderr.contains("different names"), "{ended:?}");
     let ended = place.good("eval --real real --fake short --metrics psnr --num 1 --frames 3");
     assert!(ended.stderr.contains("warning: psnr: pairs have different names, such as 001.gif and 000.gif"));
+}
+
+#[test]
+fn a_model_is_measured_against_a_data_set() {
+    let place = Place::new();
+    place.good("train tgan --preset tiny --samples 0 --steps 2");
+    let run = "runs/0001-tgan-shapes";
+    let call =
+        format!("eval {run} --data shapes --metrics fvd-vg,is-vg,acd-c-shapes --num 12 --seed 5 --json");
+    let first = place.good(&call);
+    let lines = Place::json(&first.stdout);
+    assert_eq!(lines.len(), 3);
+    assert_eq!((&lines[0]["num_real"], &lines[0]["num_fake"]), (&12.into(), &12.into()));
+    assert_eq!(lines[0]["clip"], serde_json::json!([16, 16, 16]));
+    assert_eq!(lines[0]["real"], "shapes (train)");
+    assert!(lines[0]["fake"].as_str().unwrap().contains("step-000002"), "{}", lines[0]);
+    assert_eq!(lines[0]["network_sha256"].as_str().unwrap().len(), 64);
+    assert!(lines[0]["value"].as_f64().unwrap() > 0.0);
+    assert_eq!(place.names("data/cache/metrics").len(), 1, "statistics of the real clips are kept");
+    assert_eq!(place.good(&call).stdout, first.stdout, "and give the same values");
+
+    let half = format!("eval {run} --data shapes --metrics fvd-vg --num 12 --stride 2 --json");
+    let line = &Place::json(&place.good(&half).stdout)[0];
+    assert_eq!(line["clip"], serde_json::json!([8, 16, 16]), "every second frame of the model");
+    assert_eq!(line["real"], "shapes (train, every 2. frame)");
+
+    let control = |kind: &str| {
+        let call = format!("eval --data shapes --control {kind} --metrics fvd-vg --num 24 --json");
+        Place::json(&place.good(&call).stdout)[0]["value"].as_f64().unwrap()
+    };
+    let [same, half, frozen] = ["same", "half", "frozen"].map(control);
+    assert!(same < 1e-6 && half > same && frozen > half, "{same} {half} {frozen}");
+}
+
+#[test]
+fn a_leaderboard_trains_measures_and_goes_on() {
+    let place = Place::new();
+    let call = "leaderboard tgan:tiny --num 8 --metrics fvd-vg,motion --curve --out board --budget";
+    place.error(&format!("{call} 1s tgan:tiny"), &["tgan:tiny is named twice"]);
+    place.error(&format!("{call} 1s --set vgan.x=1"), &["no model that is trained here"]);
+    place.error("leaderboard nowhere", &["nowhere"]);
+    let ended = place.good(&format!("{call} 2s"));
+    for part in
+        ["| data set |", "| tgan:tiny |", "fvd-vg (lower)", "motion (higher)", "board/leaderboard.html"]
+    {
+        assert!(ended.stdout.contains(part), "{part}: {ended:?}");
+    }
+    let names = place.names("board");
+    for name in [
+        "leaderboard.md",
+        "leaderboard.html",
+        "leaderboard.jsonl",
+        "fvd-vg.svg",
+        "tgan-tiny",
+        "tgan-tiny.gif",
+    ] {
+        assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
+    }
+    let page = place.text("board/leaderboard.html");
+    for part in ["data:image/gif;base64,", "tgan:tiny", "<svg", "minutes of training"] {
+        assert!(page.contains(part), "{part} is not on the page");
+    }
+    let stats = place.text("board/tgan-tiny/stats.jsonl");
+    // It has had more than this already.
+    let again = place.good(&format!("{call} 100ms --json"));
+    assert!(again.stderr.contains("tgan:tiny is trained already"), "{again:?}");
+    assert_eq!(place.text("board/tgan-tiny/stats.jsonl"), stats);
+    assert_eq!(Place::json(&again.stdout).len(), 4);
+    let loaded = place.good("leaderboard board/tgan-tiny --num 8 --metrics motion --out other");
+    assert!(loaded.stdout.contains("| board/tgan-tiny |"), "{loaded:?}");
 }

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
+use vg_core::nn::Mode;
 use vg_core::ops::attention::softmax;
 
 use crate::error::{Error, Result};
@@ -13,6 +14,7 @@ use crate::network::face::{self, FaceNet};
 use crate::network::i3d::{self, I3d};
 use crate::network::inception_v3::{self, InceptionV3};
 use crate::network::lpips::{Lpips, Net};
+use crate::network::procedural::{self, ProceduralNet};
 use crate::pixels::Frames;
 use crate::protocol::{Extractor, Protocol};
 use crate::resize::Resize;
@@ -38,6 +40,7 @@ enum Kind {
     Inception(InceptionV3),
     Face(FaceNet),
     Lpips(Lpips),
+    Procedural(ProceduralNet),
 }
 
 /// What is done with framed pixels: a consequence of the network and the framing.
@@ -48,6 +51,7 @@ enum Preparation {
     Inception(inception_v3::Preparation),
     Face,
     Lpips,
+    Procedural,
 }
 
 impl Preparation {
@@ -89,7 +93,10 @@ impl Preparation {
             Extractor::LpipsAlex | Extractor::LpipsVgg | Extractor::StLpipsVgg => {
                 ((framing == Framing::None).then_some(Self::Lpips), "none")
             }
-            Extractor::VgFeatures | Extractor::VgSoftmax => (None, "a network with weights"),
+            Extractor::VgFeatures | Extractor::VgSoftmax => (
+                (framing == Square(Resize::HalfPixel, procedural::SIDE)).then_some(Self::Procedural),
+                "half-pixel-64",
+            ),
         };
         let got = || format!("{framing} for {extractor:?}");
         found.ok_or_else(|| Error::setting("resize rule", got(), expected))
@@ -101,20 +108,26 @@ impl FeatureNetwork {
     ///
     /// # Errors
     /// [`vg_core::Error::Data`] that names the command when weights are missing, [`vg_core::Error::Format`] and
-    /// [`vg_core::Error::Weights`] for damaged ones, [`vg_core::Error::Unsupported`] for a network without published weights,
-    /// [`Error::Setting`] for a resize rule that the network does not go with.
+    /// [`vg_core::Error::Weights`] for damaged ones, [`Error::Setting`] for a resize rule that the network does not go with.
     pub fn open(protocol: &Protocol, folder: impl AsRef<Path>) -> Result<Option<Self>> {
         let Some(extractor) = protocol.network else { return Ok(None) };
-        let Some(names) = extractor.weights() else {
-            let problem = format!("{} is not available yet: its network has no weights", protocol.name);
-            return Err(vg_core::Error::Unsupported(problem).into());
-        };
         let preparation = Preparation::new(extractor, protocol.resize)?;
+        let framing = protocol.resize;
+        let Some(names) = extractor.weights() else {
+            let (net, sha256) = ProceduralNet::shipped()?;
+            return Ok(Some(Self {
+                extractor,
+                kind: Arc::new(Kind::Procedural(net)),
+                framing,
+                preparation,
+                sha256,
+            }));
+        };
         let open = |name| weights::open(name, folder.as_ref());
         let files = names.iter().map(|name| open(*name)).collect::<vg_core::Result<Vec<_>>>()?;
         let sums: Vec<&str> = files.iter().map(Weights::sha256).collect();
         let (kind, sha256) = (Arc::new(kind(extractor, &files)?), sums.join("+"));
-        Ok(Some(Self { extractor, kind, framing: protocol.resize, preparation, sha256 }))
+        Ok(Some(Self { extractor, kind, framing, preparation, sha256 }))
     }
 
     /// The same network for another protocol that has it.
@@ -140,6 +153,8 @@ impl FeatureNetwork {
             Extractor::InceptionSoftmax => inception_v3::Config::default().classes,
             Extractor::FaceEmbedding => face::DIMENSIONS,
             Extractor::LpipsAlex | Extractor::LpipsVgg | Extractor::StLpipsVgg => 1,
+            Extractor::VgFeatures => procedural::FEATURES,
+            Extractor::VgSoftmax => procedural::CLASSES,
             _ => i3d::Config::default().classes,
         }
     }
@@ -163,6 +178,15 @@ impl FeatureNetwork {
             (Kind::Inception(net), Preparation::Inception(rule)) => {
                 let found = net.features(&InceptionV3::prepare(&self.framing.apply(&x)?, rule)?)?;
                 if self.extractor == Extractor::InceptionPool { found.pool } else { softmax(&found.logits)? }
+            }
+            (Kind::Procedural(net), Preparation::Procedural) => {
+                let framed = self.framing.apply(&clip_of_channels()?)?.to_dtype(DType::F32)?;
+                let outputs = net.forward(&framed.affine(2.0 / 255.0, -1.0)?, Mode::EVAL)?;
+                if self.extractor == Extractor::VgFeatures {
+                    outputs.features
+                } else {
+                    softmax(&outputs.logits)?
+                }
             }
             (Kind::Face(net), Preparation::Face) => net.embed(&self.framing.apply(&x)?)?,
             (Kind::Lpips(_), _) => {
@@ -245,7 +269,7 @@ mod tests {
     #[test]
     fn the_recorded_rule_is_the_one_that_is_used() {
         for protocol in PROTOCOLS {
-            let Some(extractor) = protocol.network.filter(|network| network.weights().is_some()) else {
+            let Some(extractor) = protocol.network else {
                 continue;
             };
             assert!(Preparation::new(extractor, protocol.resize).is_ok(), "{}", protocol.name);

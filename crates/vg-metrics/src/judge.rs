@@ -2,11 +2,13 @@
 
 mod intake;
 mod pass;
+mod stored;
 
 use std::path::Path;
 
 use self::intake::Side;
 use self::pass::Pass;
+pub use self::stored::RealStore;
 use crate::error::{Error, Result};
 use crate::extract::FeatureNetwork;
 use crate::pixels::Clip;
@@ -153,6 +155,11 @@ impl Panel {
         self.protocols[0].input
     }
 
+    /// Clips of each side that are looked at, where the protocols fix it.
+    pub fn clips_taken(&self) -> Option<usize> {
+        self.protocols[0].clips_taken()
+    }
+
     /// Checks numbers of clips that are known beforehand, for every metric: [`Protocol::check_counts`].
     ///
     /// # Errors
@@ -170,6 +177,29 @@ impl Panel {
         real: impl IntoIterator<Item = Result<Clip>>,
         fake: impl IntoIterator<Item = Result<Clip>>,
     ) -> Result<Vec<Measurement>> {
+        self.compare_with(None, real, fake)
+    }
+
+    /// The same with statistics of the real set from a store, where it has them; the real clips are not asked for then. Otherwise they
+    /// are put there.
+    ///
+    /// # Errors
+    /// As [`compare`](Self::compare), and [`vg_core::Error::Io`] when the store cannot be written.
+    pub fn compare_stored(
+        &self,
+        store: &RealStore,
+        real: impl IntoIterator<Item = Result<Clip>>,
+        fake: impl IntoIterator<Item = Result<Clip>>,
+    ) -> Result<Vec<Measurement>> {
+        self.compare_with(Some(store), real, fake)
+    }
+
+    fn compare_with(
+        &self,
+        store: Option<&RealStore>,
+        real: impl IntoIterator<Item = Result<Clip>>,
+        fake: impl IntoIterator<Item = Result<Clip>>,
+    ) -> Result<Vec<Measurement>> {
         if self.input() == Input::OneSet {
             return Err(Error::setting("input of the metric", "two sets", "generated clips alone"));
         }
@@ -179,7 +209,7 @@ impl Panel {
         if self.input() == Input::Pairs {
             pass.pairs(real, fake)?;
         } else {
-            pass.side(Side::Real, real)?;
+            pass.real(store, real)?;
             pass.side(Side::Fake, fake)?;
         }
         pass.results()

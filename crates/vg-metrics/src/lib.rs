@@ -45,7 +45,7 @@ pub use extract::FeatureNetwork;
 pub use features::Features;
 pub use framing::Framing;
 pub use gaussian::{Divisor, Gaussian};
-pub use judge::{Judge, Panel};
+pub use judge::{Judge, Panel, RealStore};
 pub use pixels::{Clip, Frames, Image};
 pub use protocol::{Better, Clips, Extractor, FrameRule, Input, Measure, Protocol};
 pub use registry::{PROTOCOLS, protocol};

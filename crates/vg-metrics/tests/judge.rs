@@ -2,7 +2,7 @@
 
 mod support;
 
-use vg_metrics::{Clip, Error, Input, Judge, Measurement, Panel, Result, protocol};
+use vg_metrics::{Clip, Error, Input, Judge, Measurement, Panel, RealStore, Result, protocol};
 
 const NOWHERE: &str = "folder/without/weights";
 
@@ -158,7 +158,6 @@ fn what_does_not_fit_is_named() {
         assert!(open(metric).contains("`cargo xtask download i3d`"), "{metric}: {}", open(metric));
     }
     assert!(open("st-lpips").contains("`cargo xtask download st-lpips`"));
-    assert!(open("fvd-vg").contains("no weights"));
     assert!(open("fdv").contains("did you mean \"fvd\"?"));
 }
 
@@ -177,4 +176,36 @@ fn real_networks_give_zero_for_equal_sets_and_more_for_others() {
     assert!(other > 1.0, "{other}");
     let short = judge.compare(clips("real", 0..3, [8, 24, 32, 3]), clips("fake", 0..3, dims));
     assert_eq!(short.unwrap_err().to_string(), "fvd: frames of clip real 0: 8 given, at least 9 needed");
+}
+
+#[test]
+fn statistics_of_a_real_set_are_kept_and_used_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let dims = [4, 16, 16, 3];
+    let panels = Panel::open_all(&["fvd-vg"], NOWHERE).unwrap();
+    let store = RealStore::new(folder.path().join("made"), "patterns 0 to 5");
+    let fake = || clips("fake", 4..9, dims);
+    let of = |store: &RealStore, real: Vec<Result<Clip>>| panels[0].compare_stored(store, real, fake());
+    let never = || (0..6).map(|_| Err(Error::from(vg_core::Error::Data("asked for".into())))).collect();
+    let plain = panels[0].compare(clips("real", 0..6, dims), fake()).unwrap();
+    assert_eq!(of(&store, clips("real", 0..6, dims).collect()).unwrap(), plain);
+    // Now the real clips are not looked at.
+    assert_eq!(of(&store, never()).unwrap(), plain);
+    let other = RealStore::new(folder.path().join("made"), "patterns 0 to 6");
+    assert!(of(&other, never()).unwrap_err().to_string().contains("asked for"));
+    // Another seed is another set where frames are drawn; here it is kept apart all the same.
+    let seeded: Vec<Panel> =
+        Panel::open_all(&["fvd-vg"], NOWHERE).unwrap().into_iter().map(|p| p.seed(1)).collect();
+    assert!(seeded[0].compare_stored(&store, never(), fake()).is_err());
+    // Clips of another size are refused as if the real ones had been seen.
+    let wide = panels[0].compare_stored(&store, never(), clips("fake", 0..5, [4, 16, 20, 3])).unwrap_err();
+    assert!(wide.to_string().contains("16"), "{wide}");
+    // Damage is no disaster: the clips are looked at again.
+    let file = std::fs::read_dir(folder.path().join("made")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    assert!(of(&store, never()).is_err());
+    assert_eq!(of(&store, clips("real", 0..6, dims).collect()).unwrap(), plain);
+    assert_eq!(of(&store, never()).unwrap(), plain);
 }

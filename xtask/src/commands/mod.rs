@@ -6,11 +6,13 @@ mod datasets;
 mod download;
 mod eval;
 mod help_text;
+mod leaderboard;
 mod models;
 mod parity;
 mod report;
 mod sample;
 mod train;
+mod train_classifier;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -48,9 +50,11 @@ enum Command {
     Download(download::Args),
     Train(Box<train::Args>),
     Sample(sample::Args),
-    Eval(eval::Args),
+    Eval(Box<eval::Args>),
+    Leaderboard(leaderboard::Args),
     Report(report::Args),
     Parity(parity::Args),
+    TrainClassifier(train_classifier::Args),
     Bench(bench::Args),
     Ci(ci::Args),
     #[command(hide = true)]
@@ -70,8 +74,10 @@ impl Cli {
             Command::Train(args) => train::run(&args),
             Command::Sample(args) => sample::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Leaderboard(args) => leaderboard::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Parity(args) => parity::run(&args),
+            Command::TrainClassifier(args) => train_classifier::run(&args),
             Command::Bench(args) => bench::run(&args),
             Command::Ci(args) => ci::run(&args),
             Command::HelpText(args) => help_text::run(&args),

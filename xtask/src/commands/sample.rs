@@ -8,7 +8,7 @@ use anyhow::Result;
 use serde_json::json;
 use vg_core::checkpoint::{CONFIG_FILE, MODEL_FILE, Weights};
 use vg_core::config::ConfigSource;
-use vg_core::model::{Init, parse_config_file};
+use vg_core::model::{Experiment, Init, parse_config_file};
 use vg_core::sample::{SampleRequest, Sampler};
 use vg_data::Frames;
 
@@ -66,7 +66,7 @@ pub fn run(args: &Args) -> Result<Done> {
     let seeds = seeds(args)?;
     threads::fix(args.threads)?;
     let weights = open(&args.source)?;
-    let sampler = sampler(&weights)?;
+    let sampler = experiment(&weights)?.sampler(&weights, &Init::cpu(0))?;
     refuse_conditions(&*sampler)?;
     let frames = draw(&*sampler, args, seeds)?;
     let clip = frames.first().map(|f| (f.frames, f.size()));
@@ -83,7 +83,7 @@ fn seeds(args: &Args) -> Result<Range<u64>> {
 }
 
 /// Weights from a run folder, a checkpoint, a folder of published weights or the hub.
-fn open(source: &str) -> Result<Weights> {
+pub fn open(source: &str) -> Result<Weights> {
     let path = Path::new(source);
     if path.join(RunRecord::FILE).exists() {
         let checkpoint = RunFolder::at(path).newest_checkpoint()?;
@@ -131,13 +131,13 @@ fn missing(source: &str) -> Failure {
         .hint("runs are made by `cargo xtask train MODEL` below runs/")
 }
 
-fn sampler(weights: &Weights) -> Result<Box<dyn Sampler>> {
+/// The model that weights belong to, with their configuration.
+pub fn experiment(weights: &Weights) -> Result<Box<dyn Experiment>> {
     let file = parse_config_file(weights.config())
         .map_err(|e| Failure::new(weights.source().to_owned()).because(e))?;
     let config = file.config.to_string();
     let source = ConfigSource { json: Some(&config), ..Default::default() };
-    let experiment = (registry::find(&file.model)?.entry.open)(&source)?;
-    Ok(experiment.sampler(weights, &Init::cpu(0))?)
+    Ok((registry::find(&file.model)?.entry.open)(&source)?)
 }
 
 /// Clips are made from noise alone here.

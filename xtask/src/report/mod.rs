@@ -4,6 +4,7 @@ mod chart;
 mod page;
 mod series;
 
+pub use page::{STYLE, escape};
 pub use series::median;
 
 use std::path::{Path, PathBuf};

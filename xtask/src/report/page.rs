@@ -6,7 +6,8 @@ use base64::engine::general_purpose::STANDARD;
 use super::{Checkpoint, Clip, Content, chart, median, series};
 use crate::registry;
 
-const STYLE: &str = include_str!("style.css");
+/// Of all pages.
+pub const STYLE: &str = include_str!("style.css");
 
 /// The whole page.
 pub fn html(content: &Content) -> String {
@@ -154,7 +155,8 @@ fn table(rows: &[(&str, String)]) -> String {
     format!("<table>{rows}</table>")
 }
 
-fn escape(text: &str) -> String {
+/// Text inside HTML.
+pub fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 

@@ -1,10 +1,11 @@
 //! `run.json`: what a run is.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
-use vg_core::train::Schedule;
+use vg_core::train::{Budget, Schedule};
 use vg_core::{Error, SourceInfo};
 use vg_data::media::write_atomic;
 
@@ -14,6 +15,8 @@ use crate::machine::{self, Machine};
 
 /// Version of `run.json`.
 const FORMAT: u32 = 1;
+/// Checkpoints and samples of a run that is measured by the clock.
+const BUDGET_TICKS: u32 = 10;
 
 /// Contents of `run.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -67,7 +70,7 @@ impl DataContent {
 }
 
 /// Length and intervals of a run in steps; see [`Schedule`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// Steps in all.
     pub steps: u64,
@@ -81,6 +84,9 @@ pub struct Times {
     pub samples: u64,
     /// Steps between lines of statistics.
     pub log_every: u64,
+    /// Seconds of this start of the run, after which it ends whatever its steps; 0 for no such limit.
+    #[serde(default)]
+    pub budget_secs: f64,
 }
 
 /// A later start of the same run.
@@ -109,6 +115,8 @@ impl From<Times> for Schedule {
             sample_every: t.sample_every,
             samples: t.samples,
             log_every: t.log_every,
+            budget: (t.budget_secs > 0.0)
+                .then(|| Budget { total: Duration::from_secs_f64(t.budget_secs), ticks: BUDGET_TICKS }),
         }
     }
 }

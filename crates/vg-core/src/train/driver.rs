@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::log::{Scalar, StepLog, check_finite};
 use super::observer::{Observer, StepReport};
@@ -31,15 +31,40 @@ pub struct Schedule {
     pub samples: u64,
     /// Steps between readings of losses (each waits for the device).
     pub log_every: u64,
+    /// Time after which the run ends, whatever its steps.
+    pub budget: Option<Budget>,
+}
+
+/// A run that is measured by the clock.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Budget {
+    /// Time for steps, samples and checkpoints of this start of the run; the step under way is finished.
+    pub total: Duration,
+    /// Checkpoints and samples, evenly over it, the last ones at its end; besides those of the schedule's steps.
+    pub ticks: u32,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All steps are made.
+    /// All steps are made, or the budget of time is used up.
     Finished,
     /// The interrupt flag was raised; the step was finished and saved.
     Interrupted,
+}
+
+impl Budget {
+    fn ticks(&self) -> u32 {
+        self.ticks.max(1)
+    }
+
+    /// Ticks that lie before a time.
+    pub(super) fn ticks_at(&self, elapsed: Duration) -> u32 {
+        if elapsed >= self.total {
+            return self.ticks();
+        }
+        (elapsed.as_secs_f64() / self.total.as_secs_f64() * f64::from(self.ticks())) as u32
+    }
 }
 
 /// A run: a trainer, its data, and a folder.
@@ -108,7 +133,7 @@ impl<'a> Driver<'a> {
         self.progress
     }
 
-    /// Runs until the schedule ends or `interrupt` becomes true; either way the last step is saved.
+    /// Runs until the schedule ends, its budget of time is used up or `interrupt` becomes true; in each case the last step is saved.
     ///
     /// # Errors
     /// [`Error::NonFinite`] for a loss that is not finite: nothing is saved then, the last checkpoint stays. Errors of the data,
@@ -120,18 +145,24 @@ impl<'a> Driver<'a> {
         interrupt: &AtomicBool,
     ) -> Result<Outcome> {
         remove_leftovers(&self.folder.join(CHECKPOINTS), observer);
+        let (started, mut ticks) = (Instant::now(), 0);
         while self.progress.step < schedule.steps {
             self.step(schedule, observer)?;
             let step = self.progress.step;
+            let passed = schedule.budget.map_or(0, |budget| budget.ticks_at(started.elapsed()));
+            let tick = std::mem::replace(&mut ticks, passed) < passed;
+            let finished = step == schedule.steps || schedule.budget.is_some_and(|b| passed >= b.ticks());
             let stop = interrupt.load(Ordering::SeqCst);
-            let last = stop || step == schedule.steps;
-            if is_tick(step, schedule.sample_every) || step == schedule.steps {
+            if finished || tick || is_tick(step, schedule.sample_every) {
                 self.sample(schedule, observer)?;
             }
-            if last || is_tick(step, schedule.checkpoint_every) {
+            if finished || stop || tick || is_tick(step, schedule.checkpoint_every) {
                 self.save(schedule, observer)?;
             }
-            if stop && step < schedule.steps {
+            if finished {
+                break;
+            }
+            if stop {
                 return Ok(Outcome::Interrupted);
             }
         }

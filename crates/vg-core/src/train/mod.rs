@@ -6,7 +6,7 @@ mod observer;
 mod stats;
 mod trainer;
 
-pub use driver::{CHECKPOINTS, Driver, Outcome, Schedule};
+pub use driver::{Budget, CHECKPOINTS, Driver, Outcome, Schedule};
 pub use log::{Scalar, StepLog};
 pub use observer::{Observer, Silent, StepReport};
 pub use stats::{StatsFile, StatsLine, read_stats};

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use candle_core::{DType, Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
@@ -133,7 +134,15 @@ impl Observer for StopAt<'_> {
 }
 
 fn schedule(steps: u64) -> Schedule {
-    Schedule { steps, checkpoint_every: 4, keep_checkpoints: 2, sample_every: 5, samples: 2, log_every: 1 }
+    Schedule {
+        steps,
+        checkpoint_every: 4,
+        keep_checkpoints: 2,
+        sample_every: 5,
+        samples: 2,
+        log_every: 1,
+        budget: None,
+    }
 }
 
 fn toy(explode_at: u64) -> Box<dyn Experiment> {
@@ -166,6 +175,22 @@ fn an_interrupted_run_resumes_to_the_same_weights() {
     assert_eq!(weight(parts.path()), weight(whole.path()));
     let kept = std::fs::read_dir(whole.path().join(CHECKPOINTS)).unwrap().count();
     assert_eq!(kept, 2);
+}
+
+#[test]
+fn a_budget_of_time_ends_a_run_after_the_step_under_way() {
+    let dir = tempfile::tempdir().unwrap();
+    let (experiment, mut source, flag) = (toy(0), Ramp::new("a"), AtomicBool::new(false));
+    let mut driver = Driver::new(&*experiment, &mut source, Init::cpu(7), dir.path()).unwrap();
+    let budget = Budget { total: Duration::ZERO, ticks: 10 };
+    let schedule = Schedule { budget: Some(budget), ..schedule(1000) };
+    assert_eq!(driver.run(&schedule, &mut Silent, &flag).unwrap(), Outcome::Finished);
+    assert_eq!(driver.progress().step, 1);
+    assert!(dir.path().join(CHECKPOINTS).join("step-000001").is_dir());
+
+    let budget = Budget { total: Duration::from_secs(50), ticks: 10 };
+    let at = |secs| budget.ticks_at(Duration::from_secs_f64(secs));
+    assert_eq!([0.0, 4.9, 5.0, 49.9, 50.0, 1e6].map(at), [0, 0, 1, 9, 10, 10]);
 }
 
 #[test]

@@ -90,6 +90,19 @@ impl<'a> Intake<'a> {
         self.protocols.first().and_then(|p| p.clips_taken()).unwrap_or(usize::MAX)
     }
 
+    /// Goes on as after `clips` clips of a side with these dimensions.
+    pub(super) fn resume(&mut self, side: Side, clips: usize, dims: [usize; 4]) -> Result<()> {
+        let blank = vec![0; dims.iter().product()];
+        self.first = Some(Clip::new(format!("a clip of {}", side.what()), blank, dims)?);
+        self.counts[side as usize] = clips;
+        Ok(())
+    }
+
+    /// Frames, height, width, channels of the clips, as measured.
+    pub(super) fn dims(&self) -> Option<[usize; 4]> {
+        self.first.as_ref().map(|clip| clip.frames().dims())
+    }
+
     /// Checks that a side had enough clips; their lengths were checked one by one.
     pub(super) fn check(&self, side: Side) -> Result<()> {
         self.protocols.iter().try_for_each(|p| p.check_set(side.name(), self.count(side), usize::MAX))

@@ -1,6 +1,7 @@
 //! One pass over clips for all metrics that look at the same thing.
 
 use super::intake::{Intake, Side};
+use super::stored::{Known, Numbers, RealStore};
 use super::{MOST_PAIRS, Panel};
 use crate::acd::average_content_distance;
 use crate::bootstrap::{Bootstrap, Interval};
@@ -31,6 +32,10 @@ pub(super) struct Pass<'a> {
     /// For means: of each metric and clip the values, one for each frame or one in all.
     values: Vec<Vec<Vec<f64>>>,
 }
+
+/// Kinds of statistics in a store.
+const GAUSSIAN: &str = "gaussian";
+const FEATURES: &str = "features";
 
 /// What a metric needs to remember.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -101,6 +106,45 @@ impl<'a> Pass<'a> {
             }
         }
         self.intake.check(side)
+    }
+
+    /// The real side, from the store where it has it.
+    pub(super) fn real(
+        &mut self,
+        store: Option<&RealStore>,
+        clips: impl Iterator<Item = Result<Clip>>,
+    ) -> Result<()> {
+        let kind = if self.needs(Need::Features) { FEATURES } else { GAUSSIAN };
+        let statistics = |p: &Protocol| matches!(Need::of(p.measure), Need::Gaussian | Need::Features);
+        let Some(store) = store.filter(|_| self.panel.protocols.iter().all(|p| statistics(p))) else {
+            return self.side(Side::Real, clips);
+        };
+        let known = store.read(self.panel, kind).or_else(|| store.read(self.panel, FEATURES));
+        if let Some(known) = known {
+            return self.resume(known);
+        }
+        self.side(Side::Real, clips)?;
+        let numbers = match (&self.features, &self.gaussians) {
+            (Some([real, _]), _) => Numbers::Features(real.clone()),
+            (None, Some([real, _])) => Numbers::Gaussian(real.clone()),
+            (None, None) => return Ok(()),
+        };
+        let Some(dims) = self.intake.dims() else { return Ok(()) };
+        store.write(self.panel, kind, &Known { clips: self.intake.count(Side::Real), dims, numbers })
+    }
+
+    fn resume(&mut self, known: Known) -> Result<()> {
+        self.intake.resume(Side::Real, known.clips, known.dims)?;
+        if let Some([real, _]) = &mut self.gaussians {
+            *real = match &known.numbers {
+                Numbers::Gaussian(gaussian) => gaussian.clone(),
+                Numbers::Features(features) => Gaussian::of(features),
+            };
+        }
+        if let (Some([real, _]), Numbers::Features(features)) = (&mut self.features, known.numbers) {
+            *real = features;
+        }
+        self.intake.check(Side::Real)
     }
 
     fn see(&mut self, side: Side, clip: &Frames<'_>) -> Result<()> {

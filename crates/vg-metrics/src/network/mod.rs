@@ -8,6 +8,7 @@
 //! | [`vgg`] | VGG16 and VGG19: perceptual losses, precision and recall | `[N, 3, H, W]`, standardised |
 //! | [`alexnet`] | the convolutions of AlexNet | `[N, 3, H, W]`, standardised |
 //! | [`lpips`] | LPIPS and its shift-tolerant variant | pairs `[N, 3, H, W]` in [-1, 1] |
+//! | [`procedural`] | this project's small classifier, weights included | `[N, 3, T, 64, 64]` in [-1, 1] |
 //! | [`face`] | embeddings of faces: ACD-I | `[N, 3, H, W]` in [0, 255] |
 //!
 //! Each takes tensors by name, as [`weights::open`](crate::weights::open) reads them, and puts batch norm into the weights of the
@@ -23,6 +24,7 @@ mod input;
 mod linear;
 mod loader;
 pub mod lpips;
+pub mod procedural;
 mod same;
 mod stream;
 mod trunk;

@@ -21,3 +21,5 @@ pub use self::catalogue::Network;
 pub use self::convert::convert;
 pub use self::foreign::read;
 pub use self::store::{Weights, is_present, open};
+pub(crate) use self::store::{digest, temporary_in};
+pub(crate) use self::tensors::{read as tensors_of, to_bytes};

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
 use safetensors::SafeTensors;
-use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
@@ -116,7 +115,7 @@ pub fn open(network: Network, folder: impl AsRef<Path>) -> Result<Weights> {
 }
 
 /// See [`Weights::sha256`].
-fn digest(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
+pub(crate) fn digest(tensors: &BTreeMap<String, Tensor>) -> Result<String> {
     let mut hash = Sha256::new();
     for (name, tensor) in tensors {
         hash.update((name.len() as u64).to_le_bytes());
@@ -141,18 +140,9 @@ pub(super) fn write(
     let record = Record { version: VERSION, network: network.name().to_owned(), sources };
     let damaged = |e: &dyn std::fmt::Display| Error::format(&path, e.to_string());
     let record = serde_json::to_string(&record).map_err(|e| damaged(&e))?;
-    let mut bytes: Vec<(&str, &[usize], Vec<u8>)> = Vec::new();
-    for (name, tensor) in tensors {
-        let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-        bytes.push((name, tensor.dims(), values.iter().flat_map(|v| v.to_le_bytes()).collect()));
-    }
-    let mut views = Vec::new();
-    for (name, shape, data) in &bytes {
-        views.push((*name, TensorView::new(Dtype::F32, shape.to_vec(), data).map_err(|e| damaged(&e))?));
-    }
     // One entry: several would be written in random order.
     let metadata = HashMap::from([(KEY.to_owned(), record)]);
-    let content = safetensors::serialize(views, Some(metadata)).map_err(|e| damaged(&e))?;
+    let content = tensors::to_bytes(tensors, Some(metadata)).map_err(|e| damaged(&e))?;
     std::fs::create_dir_all(folder).map_err(Error::io("making the folder", folder))?;
     let mut temporary = temporary_in(folder).map_err(Error::io("writing into", folder))?;
     let written = temporary.write_all(&content).and_then(|()| temporary.as_file().sync_all());
@@ -162,7 +152,7 @@ pub(super) fn write(
 }
 
 /// A temporary file that others may read, as far as the user's mask allows.
-fn temporary_in(folder: &Path) -> std::io::Result<NamedTempFile> {
+pub(crate) fn temporary_in(folder: &Path) -> std::io::Result<NamedTempFile> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".vg-").suffix(".tmp");
     #[cfg(unix)]

@@ -53,11 +53,19 @@ impl Description<'_> {
         ));
         lines.push(format!("batch       {}", batch_text(needs)));
         let epochs = times.steps as f64 * needs.clips as f64 / record.content.clips.max(1) as f64;
-        lines.push(format!("steps       {} ({epochs:.1} epochs)", times.steps));
-        lines.push(format!(
-            "every       {} steps a checkpoint, {} steps {} sample clips",
-            times.checkpoint_every, times.sample_every, times.samples
-        ));
+        if times.budget_secs > 0.0 {
+            let budget = humantime::format_duration(std::time::Duration::from_secs_f64(times.budget_secs));
+            lines.push(format!(
+                "time        {budget}, a checkpoint and {} sample clips each tenth of it",
+                times.samples
+            ));
+        } else {
+            lines.push(format!("steps       {} ({epochs:.1} epochs)", times.steps));
+            lines.push(format!(
+                "every       {} steps a checkpoint, {} steps {} sample clips",
+                times.checkpoint_every, times.sample_every, times.samples
+            ));
+        }
         lines
             .push(format!("device      {}, {} threads, seed {}", record.device, record.threads, record.seed));
         lines.push(format!("folder      {}", self.folder.display()));

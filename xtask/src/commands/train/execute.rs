@@ -17,7 +17,7 @@ use super::plan::{self, Probe, Setup};
 use super::watch::Watch;
 use crate::data::DataChoice;
 use crate::failure::{Done, Failure};
-use crate::run::{DataContent, New, RunFolder, RunRecord};
+use crate::run::{DataContent, New, RunFolder, RunRecord, Times};
 use crate::{console, interrupt, registry, report, threads};
 
 /// A new run.
@@ -92,7 +92,10 @@ pub fn resume(args: &Args, path: &Path) -> Result<Done> {
     plan::check_data(&mut loader, &probe.needs)?;
     let made = checkpoint.progress();
     if let Some(steps) = plan::steps(args, record.content.clips, &probe.needs)? {
-        record.schedule.steps = steps;
+        (record.schedule.steps, record.schedule.budget_secs) = (steps, 0.0);
+    }
+    if let Some(budget) = args.budget {
+        (record.schedule.steps, record.schedule.budget_secs) = (plan::MOST_STEPS, budget.as_secs_f64());
     }
     if made.step >= record.schedule.steps {
         return finished_already(path, made, record.schedule.steps);
@@ -192,7 +195,9 @@ impl Run<'_> {
             }))?;
         } else {
             let done = if finished { "finished" } else { "interrupted and saved" };
-            console::result(format!("{done} at step {} of {}", progress.step, self.record.schedule.steps))?;
+            let Times { steps, budget_secs, .. } = self.record.schedule;
+            let of = if budget_secs > 0.0 { String::new() } else { format!(" of {steps}") };
+            console::result(format!("{done} at step {}{of}", progress.step))?;
             for (what, path) in
                 [("clips", clips.as_deref()), ("report", report), ("checkpoint", checkpoint.as_deref())]
             {

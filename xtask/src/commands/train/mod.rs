@@ -46,6 +46,12 @@ pub struct Args {
     /// Length in passes over the data instead
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<f64>,
+    /// Time for the run, such as `10m`, instead of a number of steps; sample clips and checkpoints come every tenth of it
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["steps", "epochs"], value_parser = humantime::parse_duration)]
+    budget: Option<std::time::Duration>,
+    /// Checkpoints that are kept, the newest ones; 3 when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
+    keep: Option<u64>,
     /// Clips a step; short for `--set train.batch=N`
     #[arg(long, value_name = "N")]
     batch: Option<u64>,
@@ -61,7 +67,7 @@ pub struct Args {
     /// Continue the run in a folder from its newest sound checkpoint; the run's own settings hold
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "preset", "config", "data", "split", "batch", "seed", "out", "sets", "device", "sample_every", "checkpoint_every",
-        "samples", "strict", "cache", "root",
+        "samples", "strict", "cache", "root", "keep",
     ])]
     resume: Option<PathBuf>,
     /// Where to compute: `cpu`
@@ -96,9 +102,12 @@ pub struct Args {
     root: Option<PathBuf>,
 }
 
+/// A part of a data set.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Part {
+pub enum Part {
+    /// What a model learns from.
     Train,
+    /// What it is measured on.
     Test,
 }
 

@@ -17,6 +17,8 @@ use crate::run::Times;
 
 /// Steps of a run that names none.
 const STEPS: u64 = 1000;
+/// Steps of a run that is measured by the clock.
+pub const MOST_STEPS: u64 = 1_000_000;
 /// Sample clips of a run.
 const SAMPLES: u64 = 16;
 /// Ticks a run, unless they would be further apart than [`LONGEST_TICK`] steps.
@@ -107,15 +109,18 @@ pub fn check_data(loader: &mut Loader, needs: &BatchSpec) -> Result<()> {
 
 /// Length and intervals of a new run.
 pub fn times(args: &Args, clips: u64, needs: &BatchSpec) -> Result<Times> {
-    let steps = steps(args, clips, needs)?.unwrap_or(STEPS);
-    let tick = (steps / TICKS).clamp(1, LONGEST_TICK);
+    let budget_secs = args.budget.map_or(0.0, |budget| budget.as_secs_f64());
+    let steps = steps(args, clips, needs)?.unwrap_or(if args.budget.is_some() { MOST_STEPS } else { STEPS });
+    // The clock has ticks of its own.
+    let tick = if args.budget.is_some() { 0 } else { (steps / TICKS).clamp(1, LONGEST_TICK) };
     Ok(Times {
         steps,
         checkpoint_every: args.checkpoint_every.unwrap_or(tick),
-        keep_checkpoints: KEEP,
+        keep_checkpoints: args.keep.map_or(KEEP, |n| n as usize),
         sample_every: args.sample_every.unwrap_or(tick),
         samples: args.samples.unwrap_or(SAMPLES),
-        log_every: steps.div_ceil(STATS_LINES).max(1),
+        log_every: if args.budget.is_some() { 1 } else { steps.div_ceil(STATS_LINES).max(1) },
+        budget_secs,
     })
 }
 

@@ -28,6 +28,8 @@ pub struct Watch<'a> {
     losses: Smoothed,
     started: Instant,
     first: Progress,
+    /// Lines written of a run that is measured by the clock.
+    line: u64,
 }
 
 impl<'a> Watch<'a> {
@@ -38,13 +40,30 @@ impl<'a> Watch<'a> {
     pub fn new(folder: &'a RunFolder, times: Times, progress: Progress, json: bool) -> anyhow::Result<Self> {
         let stats = StatsFile::continue_after(&folder.join("stats.jsonl"), progress.step)?;
         let bar = (!json && console::is_terminal()).then(|| {
-            let bar = console::bar(times.steps, "[{bar:24}] {pos}/{len}  {eta} left  {wide_msg}");
-            bar.set_position(progress.step);
+            let seconds = times.budget_secs > 0.0;
+            let (length, at) =
+                if seconds { (times.budget_secs as u64, 0) } else { (times.steps, progress.step) };
+            let unit = if seconds { " s" } else { "" };
+            let bar = console::bar(
+                length,
+                &format!("[{{bar:24}}] {{pos}}/{{len}}{unit}  {{eta}} left  {{wide_msg}}"),
+            );
+            bar.set_position(at);
             bar.reset_eta();
             bar
         });
         let losses = Smoothed::default();
-        Ok(Self { folder, times, stats, json, bar, losses, started: Instant::now(), first: progress })
+        Ok(Self {
+            folder,
+            times,
+            stats,
+            json,
+            bar,
+            losses,
+            started: Instant::now(),
+            first: progress,
+            line: 0,
+        })
     }
 
     /// The first event.
@@ -67,24 +86,31 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn is_tick(&self, step: u64) -> bool {
+    fn is_tick(&mut self, step: u64, secs: f64) -> bool {
+        if self.times.budget_secs > 0.0 {
+            let line = (secs / self.times.budget_secs * LINES as f64) as u64;
+            return std::mem::replace(&mut self.line, line) < line;
+        }
         let every = (self.times.steps - self.first.step).div_ceil(LINES).max(1);
         step == self.times.steps || (step - self.first.step).is_multiple_of(every)
     }
 
-    fn show(&self, report: &StepReport<'_>) -> anyhow::Result<()> {
+    fn show(&mut self, report: &StepReport<'_>) -> anyhow::Result<()> {
         let Progress { step, clips_seen } = report.progress;
         let secs = self.started.elapsed().as_secs_f64().max(1e-9);
         let clips_per_sec = (clips_seen - self.first.clips_seen) as f64 / secs;
         if let Some(bar) = &self.bar {
-            bar.set_position(step);
-            bar.set_message(format!("{clips_per_sec:.1} clips/s  {}", self.losses.text()));
+            bar.set_position(if self.times.budget_secs > 0.0 { secs as u64 } else { step });
+            bar.set_message(format!("step {step}  {clips_per_sec:.1} clips/s  {}", self.losses.text()));
             return Ok(());
         }
-        if !self.is_tick(step) {
+        if !self.is_tick(step, secs) {
             return Ok(());
         }
-        let left = secs / (step - self.first.step) as f64 * (self.times.steps - step) as f64;
+        let left = match self.times.budget_secs {
+            0.0 => secs / (step - self.first.step) as f64 * (self.times.steps - step) as f64,
+            budget => (budget - secs).max(0.0),
+        };
         if self.json {
             return console::json(&json!({
                 "event": "step", "step": step, "steps": self.times.steps, "clips_seen": clips_seen,
@@ -92,8 +118,9 @@ impl<'a> Watch<'a> {
             }));
         }
         let left = humantime::format_duration(std::time::Duration::from_secs(left.ceil() as u64));
-        let (steps, losses) = (self.times.steps, self.losses.text());
-        console::note(format!("step {step}/{steps}  {clips_per_sec:.1} clips/s  {left} left  {losses}"));
+        let losses = self.losses.text();
+        let of = if self.times.budget_secs > 0.0 { String::new() } else { format!("/{}", self.times.steps) };
+        console::note(format!("step {step}{of}  {clips_per_sec:.1} clips/s  {left} left  {losses}"));
         Ok(())
     }
 
