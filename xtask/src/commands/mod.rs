@@ -10,6 +10,7 @@ mod models;
 mod parity;
 mod report;
 mod sample;
+mod stabilize;
 mod train;
 
 use anyhow::Result;
@@ -46,6 +47,7 @@ enum Command {
     Models(models::Args),
     Datasets(datasets::Args),
     Download(download::Args),
+    Stabilize(stabilize::Args),
     Train(Box<train::Args>),
     Sample(sample::Args),
     Eval(eval::Args),
@@ -67,6 +69,7 @@ impl Cli {
             Command::Models(args) => models::run(&args),
             Command::Datasets(args) => datasets::run(&args),
             Command::Download(args) => download::run(&args),
+            Command::Stabilize(args) => stabilize::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Sample(args) => sample::run(&args),
             Command::Eval(args) => eval::run(&args),
