@@ -23,10 +23,10 @@ fn options() -> Options<'static> {
     Options { size: 64, jobs: 2, ffmpeg: Ffmpeg::default(), stop: &GO, progress: Arc::new(Silent) }
 }
 
-/// `frames` frames of a picture that a shaky hand films: a window that wanders over a test card.
+/// `frames` frames of a picture that a shaky hand films: a window that wanders over a fractal.
 fn film(path: &Path, frames: usize) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let shake = "crop=160:120:'60+14*sin(n*1.3)':'50+11*cos(n*2.1)'";
+    let shake = "crop=320:240:'160+8*sin(n*1.3)':'100+6*cos(n*2.1)'";
     let made = Command::new("ffmpeg")
         .args([
             "-v",
@@ -36,7 +36,7 @@ fn film(path: &Path, frames: usize) {
             "-f",
             "lavfi",
             "-i",
-            "testsrc2=s=320x240:r=25,trim=end_frame=1",
+            "mandelbrot=s=640x480:r=25:start_scale=0.5,trim=end_frame=1",
         ])
         .args(["-vf", &format!("loop=loop=-1:size=1,{shake}"), "-frames:v", &frames.to_string()])
         .args(["-c:v", "mpeg4", "-q:v", "2"])

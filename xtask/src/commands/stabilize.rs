@@ -74,6 +74,7 @@ pub fn run(args: &Args) -> Result<Done> {
 fn sets(args: &Args) -> Result<Vec<Recipe>> {
     let path = Path::new(&args.from);
     if path.is_dir() {
+        refuse_inside(path, &args.to)?;
         let split = [Split::Train, Split::Test].iter().all(|s| path.join(s.to_string()).is_dir());
         let parts: &[Split] = if split { &[Split::Train, Split::Test] } else { &[Split::Train] };
         let sets = parts.iter().map(|split| folder::recipe(path, *split, false));
@@ -92,6 +93,18 @@ fn sets(args: &Args) -> Result<Vec<Recipe>> {
         (Some(train), Some(test)) => Ok(vec![train, test]),
         _ => Err(Failure::new(format!("{} is no set of videos", args.from)).into()),
     }
+}
+
+/// Clips among the videos would be taken for videos by the next call.
+fn refuse_inside(from: &Path, to: &Path) -> Result<()> {
+    // A folder that is not there yet lies where its parent does.
+    let absolute = |path: &Path| path.canonicalize().or_else(|_| std::path::absolute(path));
+    if absolute(to)?.starts_with(absolute(from)?) {
+        return Err(Failure::new(format!("{} lies in {}, among the videos", to.display(), from.display()))
+            .hint("name a folder elsewhere for the clips")
+            .into());
+    }
+    Ok(())
 }
 
 fn report(args: &Args, summary: &Summary) -> Result<()> {

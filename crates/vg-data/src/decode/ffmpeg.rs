@@ -143,7 +143,7 @@ impl Drop for Running {
     }
 }
 
-pub(crate) fn missing(ffmpeg: &Ffmpeg, path: &Path, error: std::io::Error) -> Error {
+fn missing(ffmpeg: &Ffmpeg, path: &Path, error: std::io::Error) -> Error {
     let program = ffmpeg.program.display();
     if error.kind() == std::io::ErrorKind::NotFound {
         Error::Unsupported(format!(

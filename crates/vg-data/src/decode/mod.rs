@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use vg_core::{Error, Result};
 
-pub(crate) use self::ffmpeg::{Running, file_url, missing};
+pub(crate) use self::ffmpeg::{Running, file_url};
 pub use self::{
     ffmpeg::Ffmpeg,
     sniff::{Format, sniff},

@@ -1,7 +1,7 @@
 //! The filters of ffmpeg that hold a clip still.
 
 use std::{
-    io::Read,
+    io::{ErrorKind, Read},
     path::Path,
     process::{Command, Stdio},
 };
@@ -9,7 +9,7 @@ use std::{
 use vg_core::{Error, Result};
 
 use crate::{
-    decode::{Ffmpeg, Running, missing},
+    decode::{Ffmpeg, Running},
     frames::{FrameSize, Frames},
 };
 
@@ -22,8 +22,8 @@ const MOTION: &str = "motion.trf";
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// `vidstabdetect` and `vidstabtransform`: every frame is warped to the view of the first; what it does not show is kept from the
-    /// frame before.
+    /// `vidstabdetect` and `vidstabtransform`: the motion from frame to frame is added up and every frame warped to the view of the first
+    /// (`smoothing=0`); what it does not show is kept from the frame before.
     Vidstab,
     /// `deshake`: the motion from frame to frame is evened out; what a frame does not show is taken from it unmoved.
     Deshake,
@@ -37,7 +37,13 @@ impl Method {
     pub fn find(ffmpeg: &Ffmpeg) -> Result<Self> {
         let mut command = ffmpeg.command();
         command.args(["-hide_banner", "-filters"]).stdin(Stdio::null());
-        let output = command.output().map_err(|e| missing(ffmpeg, Path::new("stabilisation"), e))?;
+        let output = command.output().map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::Unsupported(format!(
+                "stabilisation needs the {} program, which was not found; install ffmpeg (Debian: `apt install ffmpeg`)",
+                ffmpeg.program.display()
+            )),
+            _ => Error::io("starting", &ffmpeg.program)(error),
+        })?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         Self::of_list(&text).ok_or_else(|| {
             Error::Unsupported(format!(
@@ -73,10 +79,10 @@ impl Method {
         let steady = match self {
             Self::Vidstab => {
                 let mut first = pass(ffmpeg, work)?;
-                first.args(["-vf", &format!("vidstabdetect=tripod=1:result={MOTION}"), "-f", "null", "-"]);
+                first.args(["-vf", &format!("vidstabdetect=result={MOTION}"), "-f", "null", "-"]);
                 first.stdout(Stdio::null());
                 Running::start(ffmpeg, first, video)?.finish(video)?;
-                format!("vidstabtransform=tripod=1:crop=keep:optzoom=0:input={MOTION}")
+                format!("vidstabtransform=smoothing=0:crop=keep:optzoom=0:input={MOTION}")
             }
             Self::Deshake => "deshake=edge=original".to_owned(),
         };

@@ -48,10 +48,7 @@ impl Job<'_> {
         match self.clips(work.path(), &made) {
             Ok(true) => {}
             Ok(false) => return Ok(Done::Stopped),
-            Err(Error::Format { problem, .. }) => {
-                self.options.progress.message(&format!("{}: {problem}; left out", self.video.name));
-                return Ok(Done::Broken(problem));
-            }
+            Err(Error::Format { problem, .. }) => return Ok(Done::Broken(problem)),
             Err(error) => return Err(error),
         }
         if let Some(parent) = target.parent() {

@@ -27,8 +27,7 @@ pub fn run(args: &Args, manifest: &Manifest) -> Result<Done> {
         return Ok(Done::Good);
     }
     if absent && !own.exists() {
-        let text = format!("no program may download {}\n{}", manifest.name, instructions(manifest, &own));
-        return Err(Failure::new(text).into());
+        return Err(Failure::new(instructions(manifest, &own)).into());
     }
     report(args, manifest, &accept(manifest, args.from.as_deref(), &args.root)?)
 }
