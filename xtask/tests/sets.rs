@@ -13,7 +13,7 @@ fn gif(place: &Place, name: &str, frames: u8) {
     let palette: Vec<u8> = (0..=255).flat_map(|v| [v; 3]).collect();
     let mut encoder = gif::Encoder::new(std::fs::File::create(path).unwrap(), 20, 20, &palette).unwrap();
     for k in 0..frames {
-        encoder.write_frame(&gif::Frame::from_indexed_pixels(20, 20, vec![k * 10; 400], None)).unwrap();
+        encoder.write_frame(&gif::Frame::from_indexed_pixels(20, 20, vec![k * 5; 400], None)).unwrap();
     }
 }
 

@@ -110,6 +110,27 @@ fn shaky_videos_become_steady_strips_that_open_as_a_set() {
     assert!(hidden.into_iter().all(|name| !name.to_string_lossy().starts_with('.')));
 }
 
+#[test]
+fn clips_with_a_cut_are_dropped() {
+    if !Ffmpeg::default().is_installed() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let (from, to) = (place.path().join("in"), place.path().join("out"));
+    std::fs::create_dir(&from).unwrap();
+    // Black, then white from the middle of the first clip on; 16 frames are left for the third.
+    let picture = "color=black:s=64x48:r=25:d=0.72[a];color=white:s=64x48:r=25:d=2.56[b];[a][b]concat";
+    let made = Command::new("ffmpeg")
+        .args(["-v", "error", "-nostdin", "-y", "-f", "lavfi", "-i", picture, "-c:v", "mpeg4"])
+        .arg(from.join("a.avi"))
+        .status();
+    assert!(made.unwrap().success());
+    let made = stabilize(&set(&from), &to, &options()).unwrap();
+    assert_eq!((made.clips, made.videos), (2, 1));
+    let list = std::fs::read_to_string(to.join("list.txt")).unwrap();
+    assert_eq!(list, "a.avi/001.jpg\na.avi/002.jpg\n");
+}
+
 /// Stops the work when the first video is done.
 struct StopAfterOne(&'static AtomicBool);
 

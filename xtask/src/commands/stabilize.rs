@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 ///
 /// Needs the ffmpeg program. Its filters vidstabdetect and vidstabtransform hold every clip still on its first frame; without them deshake
 /// evens the motion out. The first 2 frames of a video are dropped, then up to 100 clips follow one another; frames are scaled to a
-/// shorter side of 128 pixels, cropped to the middle and stacked in one JPEG image a clip.
+/// shorter side of 128 pixels, cropped to the middle and stacked in one JPEG image a clip. Clips with a cut are dropped.
 ///
 /// Train on the result with `--data strips:OUT`. First-level sub-folders of IN are classes; its sub-folders `train` and `test`, or the
 /// splits of a set such as ucf101, stay apart. A second call goes on where the first one stopped; broken videos are named and left out.
@@ -122,7 +122,7 @@ fn report(args: &Args, summary: &Summary) -> Result<()> {
         }));
     }
     console::result(format!(
-        "{clips} clips of {videos} videos ({before} finished before, {short} too short, {} broken) with {} in {}",
+        "{clips} clips of {videos} videos ({before} finished before, {short} without a clip, {} broken) with {} in {}",
         broken.len(),
         method.name(),
         args.to.display()

@@ -17,6 +17,10 @@ use crate::{
 pub(super) const CLIP: &str = "clip.y4m";
 /// The motion that the first pass measures.
 const MOTION: &str = "motion.trf";
+/// Frames in which more than this part of the picture changes at once begin another scene.
+const CUT: &str = "0.4";
+/// Pixels each way of such a frame as the first pass reports it.
+const MARK: usize = 16;
 
 /// What holds a clip still.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -71,35 +75,49 @@ impl Method {
         }
     }
 
-    /// The frames of [`CLIP`] in `work`, held still, scaled and cropped to `size` pixels each way; `video` is named in errors.
-    pub(super) fn apply(self, ffmpeg: &Ffmpeg, work: &Path, size: usize, video: &Path) -> Result<Frames> {
+    /// The frames of [`CLIP`] in `work`, held still, scaled and cropped to `size` pixels each way; `video` is named in errors. None for a
+    /// clip with a cut: what it shows after the cut has no place in the view of its first frame.
+    pub(super) fn apply(
+        self,
+        ffmpeg: &Ffmpeg,
+        work: &Path,
+        size: usize,
+        video: &Path,
+    ) -> Result<Option<Frames>> {
+        let detect = match self {
+            Self::Vidstab => format!("vidstabdetect=result={MOTION},"),
+            Self::Deshake => String::new(),
+        };
+        let cuts = format!("{detect}select='gt(scene,{CUT})',scale={MARK}:{MARK},format=rgb24");
+        let mark = FrameSize { height: MARK, width: MARK, channels: 3 };
+        if run(ffmpeg, work, &cuts, mark, video)?.frames > 0 {
+            return Ok(None);
+        }
         let fit = format!(
             "scale=w='if(gt(iw,ih),-1,{size})':h='if(gt(iw,ih),{size},-1)':flags=bilinear,format=rgb24,crop={size}:{size}"
         );
         let steady = match self {
-            Self::Vidstab => {
-                let mut first = pass(ffmpeg, work)?;
-                first.args(["-vf", &format!("vidstabdetect=result={MOTION}"), "-f", "null", "-"]);
-                first.stdout(Stdio::null());
-                Running::start(ffmpeg, first, video)?.finish(video)?;
-                format!("vidstabtransform=smoothing=0:crop=keep:optzoom=0:input={MOTION}")
-            }
+            Self::Vidstab => format!("vidstabtransform=smoothing=0:crop=keep:optzoom=0:input={MOTION}"),
             Self::Deshake => "deshake=edge=original".to_owned(),
         };
-        let mut last = pass(ffmpeg, work)?;
-        last.args(["-vf", &format!("{steady},{fit}"), "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]);
-        last.stdout(Stdio::piped());
-        let mut running = Running::start(ffmpeg, last, video)?;
         let size = FrameSize { height: size, width: size, channels: 3 };
-        let mut data = Vec::new();
-        if let Some(out) = &mut running.child.stdout {
-            // One frame more than a clip has, to notice what should not be.
-            let limit = ((super::CLIP_FRAMES + 1) * size.bytes()) as u64;
-            out.take(limit).read_to_end(&mut data).map_err(Error::io("reading ffmpeg's frames of", video))?;
-        }
-        running.finish(video)?;
-        Frames::from_bytes(data.len() / size.bytes(), size, data)
+        run(ffmpeg, work, &format!("{steady},{fit}"), size, video).map(Some)
     }
+}
+
+/// The frames that `filters` make of [`CLIP`].
+fn run(ffmpeg: &Ffmpeg, work: &Path, filters: &str, size: FrameSize, video: &Path) -> Result<Frames> {
+    let mut command = pass(ffmpeg, work)?;
+    command.args(["-vf", filters, "-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]).stdout(Stdio::piped());
+    let mut running = Running::start(ffmpeg, command, video)?;
+    let mut data = Vec::new();
+    if let Some(out) = &mut running.child.stdout {
+        // One frame more than a clip has, to notice what should not be.
+        let limit = ((super::CLIP_FRAMES + 1) * size.bytes()) as u64;
+        out.take(limit).read_to_end(&mut data).map_err(Error::io("reading ffmpeg's frames of", video))?;
+    }
+    running.finish(video)?;
+    Frames::from_bytes(data.len() / size.bytes(), size, data)
 }
 
 /// A call of ffmpeg that reads the clip in `work`, where it runs: names in filters then need no quotes.

@@ -69,8 +69,9 @@ impl Job<'_> {
                 return Ok(false);
             }
             let count = video.save(&work.join(CLIP), CLIP_FRAMES)?;
-            if count >= LEAST_FRAMES {
-                let clip = self.method.apply(ffmpeg, work, *size, path)?;
+            let long_enough = count >= LEAST_FRAMES;
+            let clip = if long_enough { self.method.apply(ffmpeg, work, *size, path)? } else { None };
+            if let Some(clip) = clip {
                 if clip.frames != count {
                     let problem = format!("ffmpeg gave {} frames of a clip of {count}", clip.frames);
                     return Err(Error::format(path, problem));

@@ -2,8 +2,8 @@
 //! shorter side of 128 pixels, cropped to the middle and stacked in one JPEG image that a list names. `strips:OUT` trains on the result.
 //!
 //! Source: VGAN, supplement and official code `extra/`. What differs: the motion is measured by ffmpeg's `vidstabdetect` (fields of
-//! pixels, shift and rotation and zoom) instead of SIFT and a homography, so a clip is not dropped for a lack of matches; without that
-//! filter `deshake` takes its place, which only evens out the motion. Clips have 32 frames, 16 to 31 at the end of a video; the authors'
+//! pixels, shift and rotation and zoom) instead of SIFT and a homography, and a clip is dropped for a cut instead of a lack of matches;
+//! without that filter `deshake` takes its place, which only evens out the motion. Clips have 32 frames, 16 to 31 at the end of a video; the authors'
 //! have up to 34, of which 32 are read.
 
 mod filter;
@@ -70,7 +70,7 @@ pub struct Summary {
     pub before: usize,
     /// Clips of all finished videos.
     pub clips: usize,
-    /// Finished videos that are too short for one clip.
+    /// Finished videos without a clip: too short, or a cut in every clip.
     pub short: usize,
     /// Videos that ffmpeg cannot read, and files that are no videos.
     pub broken: Vec<Skipped>,
