@@ -1,6 +1,6 @@
 //! Opens data sets for the commands and shows how far slow work is.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
@@ -18,7 +18,7 @@ const NAMED: usize = 5;
 /// Which data a run uses; kept in its record, so that a resumed run opens the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataChoice {
-    /// Name as on the command line; the path of a `folder:` set is absolute.
+    /// Name as on the command line; the path of a `folder:` or `strips:` set is absolute.
     pub name: String,
     /// Which part.
     pub split: Split,
@@ -28,6 +28,14 @@ pub struct DataChoice {
     pub cache: PathBuf,
     /// Whether a broken file is an error.
     pub strict: bool,
+    /// Strips in class folders with fewer frames are left out.
+    #[serde(default = "min_frames")]
+    pub min_frames: usize,
+}
+
+/// Of runs that were recorded before there was a choice.
+fn min_frames() -> usize {
+    vg_data::strips::MIN_FRAMES
 }
 
 impl DataChoice {
@@ -44,11 +52,13 @@ impl DataChoice {
     ) -> Result<Self> {
         let root = std::path::absolute(root)?;
         let cache = cache.map(std::path::absolute).transpose()?.unwrap_or_else(|| root.join("cache"));
-        let name = match name.strip_prefix("folder:") {
-            Some(path) if !path.is_empty() => format!("folder:{}", std::path::absolute(path)?.display()),
+        let name = match name.split_once(':') {
+            Some((form @ ("folder" | "strips"), path)) if !path.is_empty() => {
+                format!("{form}:{}", std::path::absolute(path)?.display())
+            }
             _ => name.to_owned(),
         };
-        Ok(Self { name, split, root, cache, strict })
+        Ok(Self { name, split, root, cache, strict, min_frames: min_frames() })
     }
 
     /// Opens the set with its frames at `size`, with a bar while it decodes, and names the files that were left out.
@@ -59,6 +69,7 @@ impl DataChoice {
         let options = OpenOptions { size, progress: Arc::new(Bar::default()), ..self.options() };
         let dataset = vg_data::open(&self.name, &options)?;
         warn_of_skipped(&self.name, dataset.report());
+        note_short(&self.name, dataset.report());
         Ok(dataset)
     }
 
@@ -67,8 +78,7 @@ impl DataChoice {
     /// # Errors
     /// Those of [`vg_data::open`], except for broken files.
     pub fn count(&self) -> Result<u64> {
-        if let Some(path) = self.name.strip_prefix("folder:") {
-            let recipe = vg_data::folder::recipe(Path::new(path), self.split, self.strict)?;
+        if let Some(recipe) = vg_data::recipe(&self.name, &self.options())? {
             return Ok(recipe.items.len() as u64);
         }
         match manifest::find(&self.name, None) {
@@ -86,6 +96,7 @@ impl DataChoice {
             cache: self.cache.clone(),
             split: self.split,
             strict: self.strict,
+            min_frames: self.min_frames,
             ..OpenOptions::default()
         }
     }
@@ -102,6 +113,16 @@ fn warn_of_skipped(name: &str, report: &Report) {
     }
     if skipped.len() > NAMED {
         console::warn(format!("  and {} more", skipped.len() - NAMED));
+    }
+}
+
+fn note_short(name: &str, report: &Report) {
+    if let Some(first) = report.short.first() {
+        let count = report.short.len();
+        console::note(format!(
+            "{name}: short clips left out: {count}; the first: {}: {}",
+            first.name, first.problem
+        ));
     }
 }
 
@@ -123,6 +144,7 @@ impl Progress for Bar {
         let template = match (unit, total) {
             (_, 0) => "{spinner} {msg} {bytes}",
             (Unit::Bytes, _) => "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta}",
+            (Unit::Videos, _) => "{msg} [{bar:30}] {pos}/{len} videos {eta}",
             (Unit::Files, _) => "{msg} [{bar:30}] {pos}/{len} files {eta}",
         };
         let bar = console::bar(total, template).with_message(what.to_owned());

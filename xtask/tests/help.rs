@@ -29,7 +29,9 @@ fn committed_help_texts_are_the_real_ones() {
 fn every_command_shows_examples() {
     let place = Place::new();
     let overview = place.good("--help").stdout;
-    for name in ["models", "datasets", "train", "sample", "eval", "report", "parity", "bench", "ci"] {
+    for name in
+        ["models", "datasets", "stabilize", "train", "sample", "eval", "report", "parity", "bench", "ci"]
+    {
         assert!(overview.contains(name), "{name} is not in the overview");
         assert!(place.good(&format!("{name} --help")).stdout.contains("Examples:"), "{name}");
     }

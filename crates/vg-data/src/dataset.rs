@@ -23,7 +23,7 @@ pub trait Dataset: Send + Sync {
 
     /// What was left out when the set was opened, and why.
     fn report(&self) -> &Report {
-        const NOTHING: &Report = &Report { skipped: Vec::new() };
+        const NOTHING: &Report = &Report { skipped: Vec::new(), short: Vec::new() };
         NOTHING
     }
 }
@@ -49,8 +49,10 @@ impl<D: Dataset + ?Sized> Dataset for Box<D> {
 /// Files that were left out of a data set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
-    /// In the order of the files.
+    /// Broken ones, in the order of the files.
     pub skipped: Vec<Skipped>,
+    /// Sound ones with fewer frames than the set asks for, in the order of the files.
+    pub short: Vec<Skipped>,
 }
 
 /// A file that was left out.
@@ -65,7 +67,7 @@ pub struct Skipped {
 impl std::fmt::Display for Report {
     /// One line with the count, then one line a file.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} files were left out", self.skipped.len())?;
-        self.skipped.iter().try_for_each(|s| write!(f, "\n  {}: {}", s.name, s.problem))
+        write!(f, "{} files were left out", self.skipped.len() + self.short.len())?;
+        self.skipped.iter().chain(&self.short).try_for_each(|s| write!(f, "\n  {}: {}", s.name, s.problem))
     }
 }

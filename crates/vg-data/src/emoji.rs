@@ -52,8 +52,8 @@ pub fn recipe(folder: &Path, split: Split) -> Result<Recipe> {
         items,
         groups,
         keep_every: 2,
-        skipped: Vec::new(),
         drop_stills: true,
+        ..Recipe::default()
     })
 }
 

@@ -38,10 +38,12 @@ pub fn recipe(folder: &Path, split: Split, strict: bool) -> Result<Recipe> {
     let items = items.collect();
     let groups =
         if classes.is_empty() { Vec::new() } else { vec![Group { name: "class".to_owned(), classes }] };
-    Ok(Recipe { name, split, items, groups, keep_every: 1, skipped: found.skipped, drop_stills: false })
+    let skipped = found.skipped;
+    Ok(Recipe { name, split, items, groups, skipped, ..Recipe::default() })
 }
 
-fn split_folder(folder: &Path, split: Split) -> Result<PathBuf> {
+/// `train` or `test` below `folder` if both are there, else `folder` itself, which is for training.
+pub(crate) fn split_folder(folder: &Path, split: Split) -> Result<PathBuf> {
     let splits = [Split::Train, Split::Test].map(|split| folder.join(split.to_string()));
     if splits.iter().all(|path| path.is_dir()) {
         return Ok(splits[split as usize].clone());
@@ -120,7 +122,8 @@ fn class_of(name: &str) -> Option<&str> {
     name.split_once('/').map(|(class, _)| class)
 }
 
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+/// What `folder` holds, hidden files aside, in the order of names.
+pub(crate) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = std::fs::read_dir(folder).map_err(Error::io("reading the folder", folder))?;
     let mut paths = read
         .map(|entry| entry.map(|e| e.path()))

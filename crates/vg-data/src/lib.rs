@@ -14,10 +14,12 @@
 //! | module | what |
 //! |---|---|
 //! | [`procedural`] | sets made in code from a seed |
-//! | [`folder`], [`emoji`], [`mnist`] | sets made of files |
+//! | [`folder`], [`strips`], [`emoji`], [`mnist`] | sets made of files |
+//! | [`manual`] | sets that a person fetches |
 //! | [`decode`] | GIF, WebP, APNG, Y4M, image sequences, and videos through ffmpeg |
 //! | [`cache`] | decoded clips on disk |
 //! | [`manifest`], [`fetch()`](fetch::fetch) | what is known about each set, and its download |
+//! | [`stabilize()`](stabilize::stabilize) | steady clips out of videos |
 //! | [`media`] | GIF, APNG, PNG strips and sheets |
 
 pub mod cache;
@@ -27,19 +29,23 @@ pub mod emoji;
 pub mod fetch;
 pub mod folder;
 mod frames;
+mod list;
 mod loader;
 pub mod manifest;
+pub mod manual;
 pub mod media;
 pub mod mnist;
 mod open;
 pub mod procedural;
 mod progress;
 pub mod resize;
+pub mod stabilize;
 mod staging;
+pub mod strips;
 
 pub use dataset::{Dataset, Report, Skipped};
 pub use decode::Ffmpeg;
 pub use frames::{FrameSize, Frames};
 pub use loader::{Loader, source};
-pub use open::{NAMES, OpenOptions, Split, open};
+pub use open::{NAMES, OpenOptions, Split, open, recipe};
 pub use progress::{Progress, Silent, Unit};

@@ -2,7 +2,7 @@
 //!
 //! Both are files with lengths and checksums in packages of registries, so they share one format and one way to be fetched.
 
-use std::path::Path;
+use std::path::{Component, Path};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -17,6 +17,14 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("digits", include_str!("../../../datasets/digits.toml")),
     ("mnist", include_str!("../../../datasets/mnist.toml")),
     ("emoji", include_str!("../../../datasets/emoji.toml")),
+    ("mug", include_str!("../../../datasets/mug.toml")),
+    ("weizmann", include_str!("../../../datasets/weizmann.toml")),
+    ("ucf101", include_str!("../../../datasets/ucf101.toml")),
+    ("vgan-golf", include_str!("../../../datasets/vgan-golf.toml")),
+    ("vgan-beach", include_str!("../../../datasets/vgan-beach.toml")),
+    ("vgan-train", include_str!("../../../datasets/vgan-train.toml")),
+    ("vgan-baby", include_str!("../../../datasets/vgan-baby.toml")),
+    ("vgan-ucf101", include_str!("../../../datasets/vgan-ucf101.toml")),
 ];
 
 /// The manifests of networks that come with the crate.
@@ -50,12 +58,55 @@ pub struct Manifest {
     /// How train and test are told apart, in words; nothing for a network.
     #[serde(default)]
     pub split: String,
-    /// Number of clips or images; zero for a network.
+    /// Number of clips or images; zero for a network, and where it is not known.
     #[serde(default)]
     pub expected: Expected,
-    /// What has to be fetched; nothing for procedural sets.
+    /// What has to be fetched; nothing for procedural sets and for those that a person fetches.
     #[serde(default)]
     pub parts: Vec<Part>,
+    /// What a person has to do for a set that no program may fetch.
+    #[serde(default)]
+    pub manual: Option<Manual>,
+}
+
+/// A set that a person fetches, because someone has to agree to terms, or to cut or convert files.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manual {
+    /// What has to be agreed to, and with whom.
+    pub terms: String,
+    /// What to do, in order.
+    pub steps: Vec<String>,
+    /// How the files lie in the folder of the set, in words.
+    pub layout: String,
+    /// What the paper did to the clips beforehand, and who does it here.
+    pub preprocessing: String,
+    /// Files and folders that must be there, below the folder of the set.
+    pub needs: Vec<String>,
+    /// Classes that the files must have, in order; empty where they are not checked.
+    #[serde(default)]
+    pub classes: Vec<String>,
+    /// How the files are read.
+    pub form: Form,
+}
+
+/// How the files of a [`Manual`] set are read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Form {
+    /// As `folder:PATH`.
+    Folder,
+    /// As `strips:PATH`.
+    Strips,
+    /// Clips that a list file of each split names.
+    Lists {
+        /// The list of each split, below the folder of the set.
+        train: String,
+        /// Likewise.
+        test: String,
+        /// Folder that the paths in the lists start from, below the folder of the set.
+        files: String,
+    },
 }
 
 /// What the files of a data set hold.
@@ -176,6 +227,9 @@ impl Manifest {
         if !plain(&self.name) {
             return Err(format!("{:?} cannot be the name of a data set", self.name));
         }
+        if let Some(manual) = &self.manual {
+            return self.check_manual(manual);
+        }
         let divided = !self.split.is_empty() && self.expected != Expected::default();
         if divided == (self.kind == Kind::Network) {
             return Err("`split` and `expected` belong to data sets, and only to them".to_owned());
@@ -191,6 +245,28 @@ impl Manifest {
             if part.sources.is_empty() || (by_name && part.files.is_empty()) {
                 return Err(format!("part {:?} has no source, or a url source without `files`", part.name));
             }
+        }
+        Ok(())
+    }
+}
+
+impl Manifest {
+    fn check_manual(&self, manual: &Manual) -> std::result::Result<(), String> {
+        if self.kind != Kind::Clips || !self.parts.is_empty() || self.split.is_empty() {
+            return Err("a set that a person fetches has clips, a `split` and no parts".to_owned());
+        }
+        let below = |path: &str| {
+            !path.is_empty() && Path::new(path).components().all(|c| matches!(c, Component::Normal(_)))
+        };
+        let lists: Vec<&String> = match &manual.form {
+            Form::Lists { train, test, files } => vec![train, test, files],
+            _ => Vec::new(),
+        };
+        if let Some(path) = manual.needs.iter().chain(lists).find(|path| !below(path)) {
+            return Err(format!("{path:?} does not lie below the folder of the set"));
+        }
+        if manual.needs.is_empty() || manual.steps.is_empty() {
+            return Err("`manual` says neither what to do nor what must be there".to_owned());
         }
         Ok(())
     }
@@ -233,7 +309,8 @@ mod tests {
         for name in names() {
             let manifest = find(name, None).unwrap();
             assert_eq!(manifest.name, name);
-            assert_eq!(manifest.parts.is_empty(), manifest.kind == Kind::Procedural);
+            let nothing_to_fetch = manifest.kind == Kind::Procedural || manifest.manual.is_some();
+            assert_eq!(manifest.parts.is_empty(), nothing_to_fetch);
         }
         assert!(find("mnits", None).unwrap_err().to_string().contains("did you mean \"mnist\"?"));
     }
@@ -259,6 +336,16 @@ mod tests {
         assert!(message(&text.replace("folder = ", "fodler = ")).contains("fodler"));
         assert!(message(&text.replacen("version = 1", "version = 9", 1)).contains("version 9"));
         assert!(message(&text.replace("\"t10k-labels-idx1-ubyte\"", "\"../escape\"")).contains("escape"));
+    }
+
+    #[test]
+    fn what_a_person_does_is_checked() {
+        let text = EMBEDDED.iter().find(|(name, _)| *name == "ucf101").unwrap().1;
+        let message = |text: &str| Manifest::parse(text, Path::new("m.toml")).unwrap_err().to_string();
+        assert!(message(&text.replace("needs = [\"", "needs = [\"../")).contains("below the folder"));
+        assert!(message(&text.replace("files = \"", "files = \"/")).contains("below the folder"));
+        assert!(message(&text.replace("kind = \"clips\"", "kind = \"images\"")).contains("a person fetches"));
+        assert!(message(&text.replace("terms = ", "term = ")).contains("term"));
     }
 
     #[test]

@@ -13,12 +13,14 @@ use crate::{
     decode::Ffmpeg,
     emoji, folder,
     frames::FrameSize,
+    manifest, manual,
     mnist::Mnist,
     procedural::{
         digits::{self, Digits, Images, glyphs::Glyphs, motion::Bounce},
         shapes::{self, Shapes},
     },
     progress::{Progress, Silent},
+    strips,
 };
 
 /// Part of a data set.
@@ -58,6 +60,8 @@ pub struct OpenOptions {
     pub ffmpeg: Ffmpeg,
     /// Whether a broken file is an error; otherwise it is left out and named in the report.
     pub strict: bool,
+    /// Strips in class folders with fewer frames are left out.
+    pub min_frames: usize,
     /// Number of clips of a procedural set, instead of its default.
     pub clips: Option<usize>,
     /// Frames of each clip of a procedural set, instead of its default.
@@ -81,6 +85,7 @@ impl Default for OpenOptions {
             size: FrameSize { height: 64, width: 64, channels: 3 },
             ffmpeg: Ffmpeg::default(),
             strict: false,
+            min_frames: strips::MIN_FRAMES,
             clips: None,
             frames: None,
             digits: digits::DIGITS,
@@ -90,10 +95,24 @@ impl Default for OpenOptions {
     }
 }
 
-/// Names that [`open`] knows besides `folder:PATH`.
-pub const NAMES: &[&str] = &["shapes", "digits", "mnist", "emoji"];
+/// Names that [`open`] knows besides `folder:PATH` and `strips:PATH`.
+pub const NAMES: &[&str] = &[
+    "shapes",
+    "digits",
+    "mnist",
+    "emoji",
+    "mug",
+    "weizmann",
+    "ucf101",
+    "vgan-golf",
+    "vgan-beach",
+    "vgan-train",
+    "vgan-baby",
+    "vgan-ucf101",
+];
 
-/// Opens a data set: one of [`NAMES`], or `folder:PATH` for any folder of clips (see [`folder`](crate::folder)).
+/// Opens a data set: one of [`NAMES`], `folder:PATH` for any folder of clips (see [`folder`](crate::folder)), or `strips:PATH` for clips
+/// kept as images (see [`strips`](crate::strips)).
 ///
 /// A set of files is decoded into the cache on its first opening, which takes a while; [`OpenOptions::progress`] is told.
 ///
@@ -104,13 +123,34 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
         "shapes" => open_shapes(options),
         "digits" | "mnist" => open_digits(name, options),
         "emoji" => open_files(emoji::recipe(&options.root.join("emoji"), options.split)?, options),
-        _ => match name.strip_prefix("folder:") {
-            Some(path) => {
-                open_files(folder::recipe(Path::new(path), options.split, options.strict)?, options)
+        _ => match recipe(name, options)? {
+            Some(recipe) => open_files(recipe, options),
+            None => {
+                let known = NAMES.iter().copied().chain(["folder:PATH", "strips:PATH"]);
+                Err(Error::unknown("data set", name, known))
             }
-            None => Err(Error::unknown("data set", name, NAMES.iter().copied().chain(["folder:PATH"]))),
         },
     }
+}
+
+/// The clips of a set of files whose name is a path or that a person fetched, before anything is decoded; none for other sets.
+///
+/// # Errors
+/// As [`open`], except for files that are found broken when they are decoded.
+pub fn recipe(name: &str, options: &OpenOptions) -> Result<Option<cache::Recipe>> {
+    let OpenOptions { split, strict, .. } = *options;
+    let recipe = if let Some(path) = name.strip_prefix("folder:") {
+        folder::recipe(Path::new(path), split, strict)?
+    } else if let Some(path) = name.strip_prefix("strips:") {
+        strips::recipe(Path::new(path), split, strict, options.min_frames)?
+    } else {
+        let manifest = manifest::names().any(|known| known == name).then(|| manifest::find(name, None));
+        match manifest.transpose()? {
+            Some(manifest) if manifest.manual.is_some() => manual::recipe(&manifest, options)?,
+            _ => return Ok(None),
+        }
+    };
+    Ok(Some(recipe))
 }
 
 fn open_files(recipe: cache::Recipe, options: &OpenOptions) -> Result<Box<dyn Dataset>> {

@@ -27,6 +27,8 @@ pub enum Unit {
     Bytes,
     /// Files of a data set.
     Files,
+    /// Videos of any length.
+    Videos,
 }
 
 /// Ignores everything.

@@ -13,6 +13,7 @@ use crate::failure::Done;
 /// List the data sets
 ///
 /// Besides these, `--data folder:PATH` takes any folder of GIF, PNG, WebP or video files; its first-level sub-folders are classes.
+/// `--data strips:PATH` takes clips kept as images, square frames in a row: in class folders, or named by a list file.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask datasets\n  cargo xtask datasets --json")]
 pub struct Args {
@@ -39,6 +40,7 @@ pub fn run(args: &Args) -> Result<Done> {
         let state = match manifest.kind {
             Kind::Procedural => "made in code",
             _ if is_present(&manifest, &args.root) => "downloaded",
+            _ if manifest.manual.is_some() => "a person fetches it",
             _ => "not downloaded",
         };
         let row = Row { state, download_bytes: manifest.parts.iter().map(bytes).sum(), manifest };
@@ -46,6 +48,9 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     if !args.json {
         console::result("folder:PATH  your own clips: GIF, PNG, WebP, or video files through ffmpeg")?;
+        console::result(
+            "strips:PATH  images of square frames in a row, in class folders or named by a list",
+        )?;
     }
     Ok(Done::Good)
 }
@@ -63,10 +68,11 @@ fn print(row: &Row) -> Result<()> {
     let m = &row.manifest;
     let unit = if m.kind == Kind::Images { "images" } else { "clips" };
     console::result(format!("{}  {} ({})", m.name, m.title, state(row)))?;
-    console::result(format!(
-        "    {} train and {} test {unit}; licence: {}",
-        m.expected.train, m.expected.test, m.licence
-    ))?;
+    let amount = match (m.expected.train, m.expected.test) {
+        (0, 0) => format!("number of {unit} not known"),
+        (train, test) => format!("{train} train and {test} test {unit}"),
+    };
+    console::result(format!("    {amount}; licence: {}", m.licence))?;
     Ok(console::result(format!("    {}", m.contents))?)
 }
 
@@ -76,6 +82,7 @@ fn state(row: &Row) -> String {
             let size = indicatif::HumanBytes(row.download_bytes);
             format!("not downloaded, {size}: cargo xtask download {}", row.manifest.name)
         }
+        "a person fetches it" => format!("a person fetches it: cargo xtask download {}", row.manifest.name),
         state => state.to_owned(),
     }
 }

@@ -11,6 +11,7 @@ mod models;
 mod parity;
 mod report;
 mod sample;
+mod stabilize;
 mod train;
 mod train_classifier;
 
@@ -48,6 +49,7 @@ enum Command {
     Models(models::Args),
     Datasets(datasets::Args),
     Download(download::Args),
+    Stabilize(stabilize::Args),
     Train(Box<train::Args>),
     Sample(sample::Args),
     Eval(Box<eval::Args>),
@@ -71,6 +73,7 @@ impl Cli {
             Command::Models(args) => models::run(&args),
             Command::Datasets(args) => datasets::run(&args),
             Command::Download(args) => download::run(&args),
+            Command::Stabilize(args) => stabilize::run(&args),
             Command::Train(args) => train::run(&args),
             Command::Sample(args) => sample::run(&args),
             Command::Eval(args) => eval::run(&args),

@@ -67,6 +67,7 @@ struct Made {
     shards: Vec<(usize, u64)>,
     clips: Vec<ClipEntry>,
     skipped: Vec<(usize, String)>,
+    short: Vec<(usize, String)>,
 }
 
 impl<'a> Work<'a> {
@@ -138,6 +139,12 @@ impl<'a> Work<'a> {
             shard.drop_last(&clip)?;
             return self.still(number, item, made);
         }
+        let least = self.recipe.min_frames;
+        if clip.frames < least {
+            shard.drop_last(&clip)?;
+            made.short.push((number, format!("{} frames; at least {least} are asked for", clip.frames)));
+            return Ok(());
+        }
         let source = hash_files(item.origin.files())?;
         let (shard, offset, frames, crc32) = (shard.number, clip.offset, clip.frames, clip.crc32);
         made.clips.push(ClipEntry { item: number, shard, offset, frames, crc32, source });
@@ -168,19 +175,22 @@ impl Made {
         self.shards.extend(other.shards);
         self.clips.extend(other.clips);
         self.skipped.extend(other.skipped);
+        self.short.extend(other.short);
     }
 
     /// Everything in the order of the recipe, however the work was shared out.
     fn index(mut self, key: &str, size: FrameSize, recipe: &Recipe) -> Result<Index> {
         self.clips.sort_by_key(|clip| clip.item);
         self.shards.sort_unstable();
-        self.skipped.sort();
-        let skip =
-            |(item, problem): (usize, String)| Skipped { name: recipe.items[item].name.clone(), problem };
-        let skipped: Vec<Skipped> = self.skipped.into_iter().map(skip).collect();
+        let [skipped, short] = [self.skipped, self.short].map(|mut left_out| {
+            left_out.sort();
+            let name = |item: usize| recipe.items[item].name.clone();
+            left_out.into_iter().map(|(item, problem)| Skipped { name: name(item), problem }).collect()
+        });
+        let skipped: Vec<Skipped> = skipped;
         if self.clips.is_empty() {
-            let first =
-                skipped.first().map_or(String::new(), |s| format!("; the first: {}: {}", s.name, s.problem));
+            let first = skipped.first().or(short.first());
+            let first = first.map_or(String::new(), |s| format!("; the first: {}: {}", s.name, s.problem));
             return Err(Error::Data(format!(
                 "{}: none of its {} files is a clip{first}",
                 recipe.name,
@@ -189,7 +199,7 @@ impl Made {
         }
         let entry = |(number, bytes)| ShardEntry { file: format!("shard-{number:03}.bin"), bytes };
         let shards = self.shards.into_iter().map(entry).collect();
-        Ok(Index { key: key.to_owned(), size, shards, clips: self.clips, skipped })
+        Ok(Index { key: key.to_owned(), size, shards, clips: self.clips, skipped, short })
     }
 }
 

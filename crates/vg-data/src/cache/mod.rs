@@ -43,6 +43,10 @@ pub struct Recipe {
     pub skipped: Vec<Skipped>,
     /// Whether files of one frame are expected and dropped without a word.
     pub drop_stills: bool,
+    /// Clips with fewer frames are left out (0: none).
+    pub min_frames: usize,
+    /// Whether a class without a clip is an error.
+    pub fill_classes: bool,
 }
 
 /// One clip to be.
@@ -83,6 +87,9 @@ struct Index {
     shards: Vec<ShardEntry>,
     clips: Vec<ClipEntry>,
     skipped: Vec<Skipped>,
+    /// Clips that are too short.
+    #[serde(default)]
+    short: Vec<Skipped>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,6 +112,23 @@ struct ClipEntry {
     crc32: u32,
     /// SHA-256 of the source files, first 16 digits.
     source: String,
+}
+
+impl Default for Recipe {
+    /// Nothing: no clips for training, every frame kept.
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            split: Split::Train,
+            items: Vec::new(),
+            groups: Vec::new(),
+            keep_every: 1,
+            skipped: Vec::new(),
+            drop_stills: false,
+            min_frames: 0,
+            fill_classes: false,
+        }
+    }
 }
 
 impl Recipe {

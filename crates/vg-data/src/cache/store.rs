@@ -57,6 +57,10 @@ impl Store {
         &self.index.skipped
     }
 
+    pub(super) fn short(&self) -> &[Skipped] {
+        &self.index.short
+    }
+
     /// Frames of a clip, `T, H, W, C`.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A data set of files, decoded into caches.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::UNIX_EPOCH,
@@ -12,7 +12,8 @@ use vg_core::{Error, Result, SourceInfo};
 
 use super::{Config, Recipe, VERSION, build::build, store::Store};
 use crate::{
-    dataset::{Dataset, Report},
+    dataset::{Dataset, Report, Skipped},
+    decode::Origin,
     frames::{FrameSize, Frames},
 };
 
@@ -31,8 +32,11 @@ impl Stored {
     pub(super) fn open(recipe: Recipe, size: FrameSize, config: Config) -> Result<Self> {
         let store = Arc::new(open_or_build(&recipe, size, &config)?);
         let clips = store.clips().iter().map(|clip| (clip.item, clip.frames)).collect();
-        let mut report = Report { skipped: recipe.skipped.clone() };
+        let mut report = Report { skipped: recipe.skipped.clone(), short: store.short().to_vec() };
         report.skipped.extend_from_slice(store.skipped());
+        if recipe.fill_classes {
+            check_classes(&recipe, &store, &report)?;
+        }
         let info = SourceInfo {
             name: recipe.name.clone(),
             clips: store.clips().len() as u64,
@@ -136,11 +140,32 @@ fn open_or_build(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<St
     }
 }
 
+/// Refuses a class of which nothing is left.
+fn check_classes(recipe: &Recipe, store: &Store, report: &Report) -> Result<()> {
+    let Some(group) = recipe.groups.first() else { return Ok(()) };
+    let label = |item: usize| recipe.items[item].labels.first().map(|label| *label as usize);
+    let filled: HashSet<Option<usize>> = store.clips().iter().map(|clip| label(clip.item)).collect();
+    let Some(empty) = (0..group.classes.len()).find(|class| !filled.contains(&Some(*class))) else {
+        return Ok(());
+    };
+    let class = &group.classes[empty];
+    let below = |s: &&Skipped| s.name.starts_with(&format!("{class}/"));
+    let first = report.skipped.iter().chain(&report.short).find(below);
+    let reason = first.map_or(String::new(), |s| format!(" ({}: {})", s.name, s.problem));
+    Err(Error::Data(format!(
+        "{}: class {class:?} is empty, all its files were left out{reason}; remove the folder or mend its files",
+        recipe.name
+    )))
+}
+
 /// Key and folder of a cache.
 fn place(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<(String, PathBuf)> {
     let mut hash = Sha256::new();
-    let Recipe { name, split, keep_every, .. } = recipe;
+    let Recipe { name, split, keep_every, min_frames, .. } = recipe;
     hash.update(format!("{VERSION}\n{name}\n{split}\n{keep_every}\n{size}\n"));
+    if let Some(Origin::Strip(_, length)) = recipe.items.first().map(|item| &item.origin) {
+        hash.update(format!("strips {length:?} {min_frames}\n"));
+    }
     for path in recipe.items.iter().flat_map(|item| item.origin.files()) {
         let meta = path.metadata().map_err(Error::io("reading", path))?;
         let changed =

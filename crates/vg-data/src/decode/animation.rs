@@ -78,7 +78,7 @@ fn check_side(path: &Path, (width, height): (u32, u32)) -> Result<()> {
     Err(Error::format(path, format!("{width}x{height} pixels; accepted are 1 to {MAX_SIDE} a side")))
 }
 
-fn image_error(path: &Path, error: ImageError) -> Error {
+pub(super) fn image_error(path: &Path, error: ImageError) -> Error {
     match error {
         ImageError::IoError(error) => read_error(path, error),
         other => Error::format(path, format!("damaged or not supported ({other})")),

@@ -94,7 +94,8 @@ impl Ffmpeg {
         written.map_err(Error::io("sending frames to ffmpeg for", target))
     }
 
-    fn command(&self) -> Command {
+    /// The program with the options of every call.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(["-v", "error", "-nostdin"]);
         command
@@ -102,13 +103,14 @@ impl Ffmpeg {
 }
 
 /// A child with its error output being read; killed when dropped before its end.
-struct Running {
-    child: Child,
+pub(crate) struct Running {
+    pub child: Child,
     errors: Option<JoinHandle<String>>,
 }
 
 impl Running {
-    fn start(ffmpeg: &Ffmpeg, mut command: Command, path: &Path) -> Result<Self> {
+    /// Starts `command`; `path` is what it works on, for messages.
+    pub(crate) fn start(ffmpeg: &Ffmpeg, mut command: Command, path: &Path) -> Result<Self> {
         let mut child = command.stderr(Stdio::piped()).spawn().map_err(|e| missing(ffmpeg, path, e))?;
         let errors = child.stderr.take().map(|mut pipe| {
             std::thread::spawn(move || {
@@ -121,7 +123,8 @@ impl Running {
         Ok(Self { child, errors })
     }
 
-    fn finish(mut self, path: &Path) -> Result<()> {
+    /// Waits for its end.
+    pub(crate) fn finish(mut self, path: &Path) -> Result<()> {
         let status = self.child.wait().map_err(Error::io("waiting for ffmpeg on", path))?;
         let said = self.errors.take().and_then(|errors| errors.join().ok()).unwrap_or_default();
         if status.success() {
@@ -153,7 +156,7 @@ fn missing(ffmpeg: &Ffmpeg, path: &Path, error: std::io::Error) -> Error {
 }
 
 /// `file:PATH`, so that no name is taken for an option or a protocol.
-fn file_url(path: &Path) -> OsString {
+pub(crate) fn file_url(path: &Path) -> OsString {
     let mut url = OsString::from("file:");
     url.push(path);
     url

@@ -3,15 +3,18 @@
 mod animation;
 mod ffmpeg;
 mod sniff;
+mod strip;
 mod y4m;
 
 use std::path::{Path, PathBuf};
 
 use vg_core::{Error, Result};
 
+pub(crate) use self::ffmpeg::{Running, file_url};
 pub use self::{
     ffmpeg::Ffmpeg,
     sniff::{Format, sniff},
+    strip::Length,
 };
 use crate::{
     frames::{FrameSize, Frames},
@@ -28,13 +31,15 @@ pub enum Origin {
     File(PathBuf, Format),
     /// One image a frame, in order.
     Images(Vec<PathBuf>),
+    /// One image that holds square frames side by side or stacked.
+    Strip(PathBuf, Length),
 }
 
 impl Origin {
     /// The file, or all files in order.
     pub fn files(&self) -> &[PathBuf] {
         match self {
-            Self::File(path, _) => std::slice::from_ref(path),
+            Self::File(path, _) | Self::Strip(path, _) => std::slice::from_ref(path),
             Self::Images(paths) => paths,
         }
     }
@@ -72,6 +77,7 @@ pub fn decode(
     };
     match origin {
         Origin::Images(paths) => paths.iter().try_for_each(|path| animation::still(path, &mut each)),
+        Origin::Strip(path, length) => strip::frames(path, *length, &mut each),
         Origin::File(path, format) => match format {
             Format::Gif | Format::WebP | Format::Png => animation::frames(path, *format, &mut each),
             Format::Y4m => y4m::frames(path, &mut each),
@@ -104,6 +110,7 @@ pub fn decode_whole(origin: &Origin, most: usize) -> Result<Frames> {
     };
     match origin {
         Origin::Images(paths) => paths.iter().take(most).try_for_each(|p| animation::still(p, &mut each)),
+        Origin::Strip(path, length) => strip::frames(path, *length, &mut each),
         Origin::File(path, format) => match format {
             Format::Gif | Format::WebP | Format::Png => animation::frames(path, *format, &mut each),
             Format::Y4m => y4m::frames(path, &mut each),

@@ -18,6 +18,7 @@ use self::marker::Marker;
 pub use self::url::{Download, download};
 use crate::{
     manifest::{FileEntry, Manifest, Part, Source},
+    manual,
     progress::{Progress, Silent},
     staging::Staging,
 };
@@ -86,6 +87,10 @@ pub enum Outcome {
 /// # Errors
 /// [`Error::Data`] when no source works, [`Error::Io`] from the disk.
 pub fn fetch(manifest: &Manifest, options: &FetchOptions) -> Result<Outcome> {
+    if manifest.manual.is_some() {
+        manual::accept(manifest, options.local.as_deref(), &options.root)?;
+        return Ok(Outcome::Present);
+    }
     let folder = options.root.join(&manifest.name);
     std::fs::create_dir_all(&folder).map_err(Error::io("making the folder", &folder))?;
     let mut marker = Marker::read(&folder, &manifest.hash());
@@ -104,6 +109,9 @@ pub fn fetch(manifest: &Manifest, options: &FetchOptions) -> Result<Outcome> {
 
 /// Whether all files of a data set are present.
 pub fn is_present(manifest: &Manifest, root: &Path) -> bool {
+    if manifest.manual.is_some() {
+        return manual::folder(manifest, root).is_ok();
+    }
     let folder = root.join(&manifest.name);
     let marker = Marker::read(&folder, &manifest.hash());
     manifest.parts.iter().all(|part| marker.has(&folder, &part.name))

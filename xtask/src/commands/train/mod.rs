@@ -34,7 +34,7 @@ pub struct Args {
     /// TOML file with differences to the preset, such as `[train]` and `lr = 1e-4`
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Data set, see `cargo xtask datasets`; `folder:PATH` takes your own clips. `shapes` when absent
+    /// Data set, see `cargo xtask datasets`; `folder:PATH` and `strips:PATH` take your own clips. `shapes` when absent
     #[arg(long, value_name = "SET")]
     data: Option<String>,
     /// Part of the data set; `train` when absent
@@ -67,7 +67,7 @@ pub struct Args {
     /// Continue the run in a folder from its newest sound checkpoint; the run's own settings hold
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "preset", "config", "data", "split", "batch", "seed", "out", "sets", "device", "sample_every", "checkpoint_every",
-        "samples", "strict", "cache", "root", "keep",
+        "samples", "strict", "min_frames", "cache", "root", "keep",
     ])]
     resume: Option<PathBuf>,
     /// Where to compute: `cpu`
@@ -94,6 +94,9 @@ pub struct Args {
     /// A broken file in the data set is an error; otherwise it is named and left out
     #[arg(long)]
     strict: bool,
+    /// Leave out strips in class folders with fewer frames; 32 when absent, as MoCoGAN does
+    #[arg(long, value_name = "N")]
+    min_frames: Option<usize>,
     /// Where decoded clips are kept; ROOT/cache when absent
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,

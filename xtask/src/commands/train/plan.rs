@@ -67,13 +67,17 @@ fn preset_in(toml: &str) -> Option<String> {
 
 /// The data set that the arguments name.
 pub fn data_choice(args: &Args) -> Result<DataChoice> {
-    DataChoice::new(
+    let mut choice = DataChoice::new(
         args.data.as_deref().unwrap_or("shapes"),
         args.split.map_or(Split::Train, Split::from),
         args.root.clone().unwrap_or_else(|| PathBuf::from("data")),
         args.cache.clone(),
         args.strict,
-    )
+    )?;
+    if let Some(frames) = args.min_frames {
+        choice.min_frames = frames;
+    }
+    Ok(choice)
 }
 
 /// What the trainer will ask for, and how large it is.

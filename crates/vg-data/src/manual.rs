@@ -1,0 +1,179 @@
+//! Sets that a person fetches: where their files lie, whether they are all there, how they are read.
+
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use vg_core::{Error, Result};
+
+use crate::{
+    cache::Recipe,
+    decode::{Format, Origin},
+    folder,
+    list::List,
+    manifest::{Form, Manifest, Manual},
+    media::write_atomic,
+    open::{OpenOptions, Split},
+    strips,
+};
+
+/// In the set's folder below the root: the folder that was accepted in its place.
+const MARKER: &str = ".vg-place.json";
+/// Version of the marker.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Marker {
+    version: u32,
+    folder: PathBuf,
+}
+
+/// A copy that is as it should be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// Where it lies.
+    pub folder: PathBuf,
+    /// Clips for training.
+    pub train: u64,
+    /// Clips for testing.
+    pub test: u64,
+}
+
+/// The folder that holds the files of a set: the one that was accepted, else the set's own below `root`.
+///
+/// # Errors
+/// [`Error::Data`] with what a person has to do when the files are not there; [`Error::Format`] for a damaged marker.
+pub fn folder(manifest: &Manifest, root: &Path) -> Result<PathBuf> {
+    let own = root.join(&manifest.name);
+    let marker = own.join(MARKER);
+    let folder = if marker.is_file() {
+        let text = std::fs::read_to_string(&marker).map_err(Error::io("reading", &marker))?;
+        let found: Option<Marker> =
+            serde_json::from_str(&text).ok().filter(|m: &Marker| m.version == VERSION);
+        found.ok_or_else(|| Error::format(&marker, "damaged or of another version; delete it"))?.folder
+    } else {
+        own.clone()
+    };
+    match missing(manifest, &folder).first() {
+        None => Ok(folder),
+        Some(first) => Err(Error::Data(format!(
+            "{}: {first} is missing in {}\n{}",
+            manifest.name,
+            folder.display(),
+            instructions(manifest, &own)
+        ))),
+    }
+}
+
+/// Checks the files in `from`, or where [`folder()`] finds them, and remembers `from` for [`open`](crate::open()).
+///
+/// # Errors
+/// [`Error::Data`] when something is missing, when there are no clips, or when their classes are others.
+pub fn accept(manifest: &Manifest, from: Option<&Path>, root: &Path) -> Result<Accepted> {
+    let folder = match from {
+        None => folder(manifest, root)?,
+        Some(from) => {
+            let from = std::path::absolute(from).map_err(Error::io("reading the folder", from))?;
+            match &missing(manifest, &from)[..] {
+                [] => from,
+                names => {
+                    let layout = manifest.manual.as_ref().map_or("", |m| m.layout.as_str());
+                    return Err(Error::Data(format!(
+                        "{}: missing in {}: {}; expected is {layout}",
+                        manifest.name,
+                        from.display(),
+                        names.join(", ")
+                    )));
+                }
+            }
+        }
+    };
+    let count = |split| {
+        let recipe = read(manifest, &folder, split, false, strips::MIN_FRAMES)?;
+        Ok::<u64, Error>(recipe.items.len() as u64)
+    };
+    let train = count(Split::Train)?;
+    let test = if has_test(manifest, &folder) { count(Split::Test)? } else { 0 };
+    if from.is_some() {
+        remember(&root.join(&manifest.name), &folder)?;
+    }
+    Ok(Accepted { folder, train, test })
+}
+
+/// What a person has to do, line by line; `own` is the set's folder below the root.
+pub fn instructions(manifest: &Manifest, own: &Path) -> String {
+    let Some(manual) = &manifest.manual else { return String::new() };
+    let mut lines = vec![
+        format!("{} has to be fetched by a person, from {}", manifest.title, manifest.homepage),
+        format!("  terms: {}", manual.terms),
+    ];
+    lines.extend(manual.steps.iter().enumerate().map(|(i, step)| format!("  {}. {step}", i + 1)));
+    lines.push(format!("  preprocessing: {}", manual.preprocessing));
+    lines.push(format!("  layout of {}: {}", own.display(), manual.layout));
+    lines.push(format!(
+        "  then run `cargo xtask download {0}`, or `cargo xtask download {0} --from DIR` for files elsewhere",
+        manifest.name
+    ));
+    lines.join("\n")
+}
+
+/// The clips of a set that a person fetched.
+pub(crate) fn recipe(manifest: &Manifest, options: &OpenOptions) -> Result<Recipe> {
+    let folder = folder(manifest, &options.root)?;
+    read(manifest, &folder, options.split, options.strict, options.min_frames)
+}
+
+fn read(manifest: &Manifest, folder: &Path, split: Split, strict: bool, min_frames: usize) -> Result<Recipe> {
+    let Some(manual) = &manifest.manual else {
+        return Err(Error::Data(format!("{}: a program fetches this set", manifest.name)));
+    };
+    let mut recipe = match &manual.form {
+        Form::Folder => folder::recipe(folder, split, strict)?,
+        Form::Strips => strips::recipe(folder, split, strict, min_frames)?,
+        Form::Lists { train, test, files } => {
+            let list = folder.join(if split == Split::Train { train } else { test });
+            let (name, base) = (manifest.name.clone(), folder.join(files));
+            List { name, path: &list, base, split, strict, origin: clip }.recipe()?
+        }
+    };
+    check_classes(manifest, manual, &recipe)?;
+    recipe.name.clone_from(&manifest.name);
+    Ok(recipe)
+}
+
+fn clip(path: PathBuf, format: Format) -> std::result::Result<Origin, String> {
+    Ok(Origin::File(path, format))
+}
+
+fn check_classes(manifest: &Manifest, manual: &Manual, recipe: &Recipe) -> Result<()> {
+    let found = recipe.groups.first().map_or(&[][..], |group| &group.classes);
+    if manual.classes.is_empty() || manual.classes == found {
+        return Ok(());
+    }
+    Err(Error::Data(format!(
+        "{}: the classes are {found:?}; expected {:?}, as the first-level folders",
+        manifest.name, manual.classes
+    )))
+}
+
+fn has_test(manifest: &Manifest, folder: &Path) -> bool {
+    match manifest.manual.as_ref().map(|m| &m.form) {
+        Some(Form::Lists { test, .. }) => folder.join(test).is_file(),
+        _ => folder.join("test.txt").is_file() || folder.join("test").is_dir(),
+    }
+}
+
+fn missing(manifest: &Manifest, folder: &Path) -> Vec<String> {
+    let needs = manifest.manual.iter().flat_map(|m| &m.needs);
+    needs.filter(|name| !folder.join(name).exists()).cloned().collect()
+}
+
+fn remember(own: &Path, folder: &Path) -> Result<()> {
+    let path = own.join(MARKER);
+    let marker = Marker { version: VERSION, folder: folder.to_path_buf() };
+    let json = serde_json::to_vec(&marker).map_err(|e| Error::format(&path, e.to_string()))?;
+    write_atomic(&path, |out| out.write_all(&json).map_err(Error::io("writing", &path)))
+}
