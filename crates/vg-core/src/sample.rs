@@ -158,7 +158,8 @@ impl SampleRequest {
             }
             Some(speed) if !SPEEDS.contains(&speed) => {
                 let (low, high) = (SPEEDS.start(), SPEEDS.end());
-                let problem = format!("a speed of {speed} cannot be sampled; this model moves at {low} to {high}");
+                let problem =
+                    format!("a speed of {speed} cannot be sampled; this model moves at {low} to {high}");
                 return Err(Error::Unsupported(problem));
             }
             _ => {}
@@ -252,7 +253,11 @@ mod tests {
             (SampleRequest { classes: vec![0, 3], ..base() }, ALL, "classes 0 to 2"),
             (SampleRequest { streams: streams("motion", 1), ..base() }, ALL, "one a clip"),
             (SampleRequest { streams: streams("moton", 2), ..base() }, ALL, "did you mean \"motion\""),
-            (SampleRequest { streams: streams("motion", 2), ..base() }, Controls::default(), "leave them out"),
+            (
+                SampleRequest { streams: streams("motion", 2), ..base() },
+                Controls::default(),
+                "leave them out",
+            ),
             (SampleRequest { speed: Some(2.0), ..base() }, Controls::default(), "cannot change the speed"),
             (SampleRequest { speed: Some(f64::NAN), ..base() }, ALL, "0.01 to 100"),
             (SampleRequest { switch: switch(2, 0), ..base() }, Controls::default(), "within a clip"),

@@ -74,7 +74,10 @@ mod tests {
         let given = [("main.0.weight".to_owned(), t()), ("main.1.num_batches_tracked".to_owned(), t())];
         let ours = from_state_dict("VideoGenerator", given).unwrap();
         assert_eq!(ours.keys().collect::<Vec<_>>(), ["generator.main.0.weight"]);
-        assert_eq!(to_state_dict("VideoGenerator", &ours).unwrap().keys().collect::<Vec<_>>(), ["main.0.weight"]);
+        assert_eq!(
+            to_state_dict("VideoGenerator", &ours).unwrap().keys().collect::<Vec<_>>(),
+            ["main.0.weight"]
+        );
         assert!(to_state_dict("PatchVideoDiscriminator", &ours).unwrap().is_empty());
         let error = from_state_dict("VideoGenerater", []).unwrap_err().to_string();
         assert!(error.contains("did you mean \"VideoGenerator\""), "{error}");
@@ -87,6 +90,11 @@ mod tests {
         let error = from_pth(&dir, "VideoGenerator").unwrap_err().to_string();
         std::fs::remove_file(&dir).unwrap();
         assert!(error.contains("state_dict()"), "{error}");
-        assert!(from_pth(Path::new("/nowhere.pth"), "VideoGenerator").unwrap_err().to_string().contains("reading"));
+        assert!(
+            from_pth(Path::new("/nowhere.pth"), "VideoGenerator")
+                .unwrap_err()
+                .to_string()
+                .contains("reading")
+        );
     }
 }

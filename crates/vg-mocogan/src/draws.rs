@@ -23,7 +23,14 @@ pub struct Latents {
 
 impl Latents {
     /// Draws `n` videos, and where in each a window of `window` frames begins: uniform over the places where it fits.
-    fn new(config: &Config, n: usize, window: usize, rng: &Rng, dtype: DType, device: &Device) -> Result<Self> {
+    fn new(
+        config: &Config,
+        n: usize,
+        window: usize,
+        rng: &Rng,
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
         let mut places = rng.stream("window");
         let lengths: Vec<usize> = (0..n).map(|_| length(config, &mut places)).collect();
         let first = lengths.iter().map(|k| places.below(k + 1 - window) as u32).collect();
@@ -36,7 +43,9 @@ impl Latents {
                 state: normal("state", &[n, size])?,
             },
             noise: normal("noise", &[n, steps, size])?,
-            classes: (count > 0).then(|| draw_classes(n, count, &mut rng.stream("class"), device)).transpose()?,
+            classes: (count > 0)
+                .then(|| draw_classes(n, count, &mut rng.stream("class"), device))
+                .transpose()?,
             first,
         })
     }
@@ -78,7 +87,8 @@ pub struct Draws {
 impl Draws {
     /// Draws for a step of `config`.
     pub fn new(config: &Config, rng: &Rng, dtype: DType, device: &Device) -> Result<Self> {
-        let frames = |name: &str| Latents::new(config, config.images(), 1, &rng.child(name, 0), dtype, device);
+        let frames =
+            |name: &str| Latents::new(config, config.images(), 1, &rng.child(name, 0), dtype, device);
         let (batch, window) = (config.train.batch, config.clip.frames);
         let clips = |name: &str| Latents::new(config, batch, window, &rng.child(name, 0), dtype, device);
         let noise = |name: &str| {

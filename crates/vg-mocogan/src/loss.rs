@@ -108,9 +108,7 @@ mod tests {
     fn each_mode_trains_the_head_on_its_own_clips() {
         let labels = Tensor::new(&[0u32, 1], &Device::Cpu).unwrap();
         let (real, fake) = (zero_logits(2), zero_logits(4));
-        let of = |mode| {
-            class_head_term(mode, 2.0, (&real, Some(&labels)), (&fake, Some(&labels))).unwrap()
-        };
+        let of = |mode| class_head_term(mode, 2.0, (&real, Some(&labels)), (&fake, Some(&labels))).unwrap();
         assert!((value(&of(ClassLoss::Supervised)) - 2.0 * 2f64.ln()).abs() < 1e-12);
         assert!((value(&of(ClassLoss::Infogan)) - 2.0 * 4f64.ln()).abs() < 1e-12);
         assert!(of(ClassLoss::ReferenceInfoganOnly).is_empty() && of(ClassLoss::None).is_empty());

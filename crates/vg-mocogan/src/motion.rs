@@ -19,8 +19,7 @@ impl MotionNetwork {
     pub(crate) fn new(source: &ParamSource, config: &Config) -> Result<Self> {
         let classes = if config.class_to_motion() { config.categories.count } else { 0 };
         let size = config.latent.motion;
-        let cell =
-            GruCell::new(classes + size, size, RecurrentConfig::default(), &source.pp("recurrent"))?;
+        let cell = GruCell::new(classes + size, size, RecurrentConfig::default(), &source.pp("recurrent"))?;
         Ok(Self { cell, classes })
     }
 

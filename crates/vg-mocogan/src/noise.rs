@@ -22,12 +22,11 @@ impl Noise {
     /// [`Error::Shape`] when the given numbers are of another shape or end before this layer.
     pub(crate) fn add(&self, x: &Tensor, layer: usize, sigma: f64) -> Result<Tensor> {
         match self {
-            Self::Streams(rng) if sigma > 0.0 => {
-                add_noise(x, sigma, &rng.child("layer", layer as u64))
-            }
+            Self::Streams(rng) if sigma > 0.0 => add_noise(x, sigma, &rng.child("layer", layer as u64)),
             Self::Given(tensors) if sigma > 0.0 => {
                 let noise = tensors.get(layer).filter(|t| t.dims() == x.dims());
-                let noise = noise.ok_or_else(|| Error::shape("noise of a layer", format!("{:?}", x.dims()), &[]))?;
+                let noise =
+                    noise.ok_or_else(|| Error::shape("noise of a layer", format!("{:?}", x.dims()), &[]))?;
                 Ok((x + (noise * sigma)?)?)
             }
             _ => Ok(x.clone()),

@@ -11,8 +11,8 @@ use vg_core::nn::{Mode, ParamStore};
 use vg_core::testing::{Checker, Fixture, ParityReport, Tolerance};
 
 use crate::config::{
-    Categories, CategoryInput, ClassLoss, Clip, Config, Discriminator, Generator, ImageKind, Latent, Task, Train,
-    VideoKind, WeightInit,
+    Categories, CategoryInput, ClassLoss, Clip, Config, Discriminator, Generator, ImageKind, Latent, Task,
+    Train, VideoKind, WeightInit,
 };
 use crate::discriminator::Logits;
 use crate::draws::{Draws, Latents};
@@ -106,7 +106,9 @@ pub fn run(fixture: &Fixture, dtype: DType, tolerance: Tolerance) -> Result<Pari
             );
         }
     }
-    for (prefix, owner) in [("out.shapes.", "vg-data"), ("out.sampler.", "vg-data"), ("out.acd.", "vg-metrics")] {
+    for (prefix, owner) in
+        [("out.shapes.", "vg-data"), ("out.sampler.", "vg-data"), ("out.acd.", "vg-metrics")]
+    {
         checker.skip(prefix, &format!("data and metrics are not the model's; {owner} tests them"));
     }
     checker.finish()
@@ -124,7 +126,11 @@ impl Case<'_> {
         let init = Init { device: Device::Cpu, dtype: self.dtype, seed: 0 };
         let tensors = self.fixture.group("param.", self.dtype)?;
         let source = self.fixture.path().display().to_string();
-        MocoganTrainer::over(ParamStore::load(tensors, source, self.dtype, &init.device)?, &self.config, &init)
+        MocoganTrainer::over(
+            ParamStore::load(tensors, source, self.dtype, &init.device)?,
+            &self.config,
+            &init,
+        )
     }
 
     fn input(&self, name: &str) -> Result<Tensor> {
@@ -166,7 +172,8 @@ impl Case<'_> {
     /// Random numbers of a step; the tape of noise goes on from `tape`, or starts anew for every pass.
     fn draws(&self, nets: &MocoganTrainer, step: usize, mut tape: Option<&mut usize>) -> Result<Draws> {
         let (images, clips) = (self.config.images(), self.config.train.batch);
-        let shapes = [nets.image_discriminator().noise_shapes(images), nets.video_discriminator().noise_shapes(clips)];
+        let shapes =
+            [nets.image_discriminator().noise_shapes(images), nets.video_discriminator().noise_shapes(clips)];
         let mut noise = |kind: usize| -> Result<Noise> {
             let mut anew = 0;
             self.noise(&shapes[kind], tape.as_deref_mut().unwrap_or(&mut anew))
@@ -222,7 +229,9 @@ impl Case<'_> {
         let silent = mode == Mode::EVAL;
         let heard = |noise: &Noise| if silent { Noise::Off } else { noise.clone() };
         let (image, video) = (nets.image_discriminator(), nets.video_discriminator());
-        for (pass, label, images, clips) in [(0, "real", &real.images, &real.clips), (1, "fake", &images, &clips)] {
+        for (pass, label, images, clips) in
+            [(0, "real", &real.images, &real.clips), (1, "fake", &images, &clips)]
+        {
             let on_images = image.forward(images, &heard(&draws.image_noise[pass]), mode)?;
             logits(checker, &format!("{prefix}.image_discriminator.{label}"), &on_images)?;
             let on_clips = video.forward(clips, &heard(&draws.video_noise[pass]), mode)?;
@@ -273,7 +282,8 @@ fn compare(checker: &mut Checker<'_>, nets: &MocoganTrainer, loss: &str, terms: 
     for (name, value) in parts.chain([(loss.to_owned(), total(terms)?)]) {
         checker.output(&format!("loss.{name}"), &value)?;
         let grads = backward(&value)?;
-        let named = |(name, var): (String, candle_core::Var)| Some((name, grads.get(var.as_tensor())?.clone()));
+        let named =
+            |(name, var): (String, candle_core::Var)| Some((name, grads.get(var.as_tensor())?.clone()));
         let found: BTreeMap<String, Tensor> = nets.store().vars("").into_iter().filter_map(named).collect();
         checker.gradients(&name, &found)?;
     }

@@ -3,8 +3,8 @@
 use vg_core::config::Preset;
 
 use crate::config::{
-    Categories, CategoryInput, ClassLoss, Clip, Config, Discriminator, Generator, ImageKind, Latent, Task, Train,
-    VideoKind, WeightInit,
+    Categories, CategoryInput, ClassLoss, Clip, Config, Discriminator, Generator, ImageKind, Latent, Task,
+    Train, VideoKind, WeightInit,
 };
 
 /// All presets, the paper's first.

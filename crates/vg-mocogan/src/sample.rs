@@ -82,7 +82,8 @@ impl<'a> MocoganSampler<'a> {
     fn clip(&self, request: &SampleRequest, k: usize, wish: &Wish) -> Result<Tensor> {
         let steps = ((wish.frames - 1) as f64 * wish.speed).ceil() as usize + 1;
         let (motion, size) = (request.rng("motion", k), self.config.latent.motion);
-        let noise = motion.stream("noise").normal_tensor((1, steps, size), self.init.dtype, &self.init.device)?;
+        let noise =
+            motion.stream("noise").normal_tensor((1, steps, size), self.init.dtype, &self.init.device)?;
         let categories = self.categories(request, k, wish, steps)?;
         let start = self.start(request, k)?;
         let codes = self.generator().codes(&start, &noise, categories.as_ref(), Mode::EVAL)?;
@@ -123,13 +124,23 @@ impl<'a> MocoganSampler<'a> {
         let row = match context.dim(0)? {
             1 => 0,
             n if n == clips => k,
-            n => return Err(Error::Unsupported(format!("{n} given frames for {clips} clips; give 1 or {clips}"))),
+            n => {
+                return Err(Error::Unsupported(format!(
+                    "{n} given frames for {clips} clips; give 1 or {clips}"
+                )));
+            }
         };
         Ok(context.narrow(0, row, 1)?.squeeze(2)?.to_dtype(self.init.dtype)?.contiguous()?)
     }
 
     /// One-hot classes of every step of the path, `[1, steps, classes]`.
-    fn categories(&self, request: &SampleRequest, k: usize, wish: &Wish, steps: usize) -> Result<Option<Tensor>> {
+    fn categories(
+        &self,
+        request: &SampleRequest,
+        k: usize,
+        wish: &Wish,
+        steps: usize,
+    ) -> Result<Option<Tensor>> {
         let count = self.config.categories.count;
         if count == 0 {
             return Ok(None);

@@ -322,7 +322,9 @@ impl Trainer for MocoganTrainer {
         for (name, tensor) in self.store.tensors("") {
             if is_discriminator(&name) { to.train(name, &tensor)? } else { to.model(name, &tensor)? }
         }
-        [&self.generator_params, &self.image_params, &self.video_params].into_iter().try_for_each(|g| g.save(to))
+        [&self.generator_params, &self.image_params, &self.video_params]
+            .into_iter()
+            .try_for_each(|g| g.save(to))
     }
 
     fn load(&mut self, from: &CheckpointReader) -> Result<()> {
