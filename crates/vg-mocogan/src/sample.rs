@@ -16,7 +16,7 @@ use crate::train::encoder;
 
 /// Most frames of one clip.
 const MAX_FRAMES: usize = 1024;
-/// Frames that are decoded at once: memory does not grow with the length, and a longer clip begins with the shorter one bit for bit.
+/// Frames that are decoded at once, so that memory does not grow with the length.
 const AT_ONCE: usize = 16;
 /// Random streams with seeds of their own.
 const STREAMS: &[&str] = &["content", "motion", "class"];

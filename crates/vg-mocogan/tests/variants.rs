@@ -20,10 +20,15 @@ fn trainer(sets: &[&str]) -> MocoganTrainer {
     Mocogan::trainer(&tiny(sets).unwrap(), &Init::cpu(1)).unwrap()
 }
 
+/// Clips and frames of one colour each, which an encoder can learn.
 fn batch(trainer: &MocoganTrainer, label: u32) -> Batch {
     let spec = trainer.needs();
     let mut noise = Rng::new(4).stream("real");
-    let mut draw = |dims: &[usize]| noise.uniform_tensor(dims, -1.0, 1.0, DType::F32, &Device::Cpu).unwrap();
+    let mut draw = |dims: &[usize]| {
+        let colours: Vec<usize> = dims.iter().enumerate().map(|(k, n)| if k < 2 { *n } else { 1 }).collect();
+        let colours = noise.uniform_tensor(colours, -1.0, 1.0, DType::F32, &Device::Cpu).unwrap();
+        colours.broadcast_as(dims).unwrap().contiguous().unwrap()
+    };
     let labels = Tensor::full(label, spec.clips, &Device::Cpu).unwrap();
     Batch {
         clips: draw(&spec.clip.dims(spec.clips)),
@@ -154,11 +159,11 @@ fn longer_clips_begin_with_the_shorter_and_other_speeds_walk_the_same_path() {
         sampler.sample(&request).unwrap().tensor
     };
     let (short, long) = (sample(16, None), sample(32, None));
-    assert_eq!(pixels(&long.narrow(2, 0, 16).unwrap()), pixels(&short));
+    let near = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(near(pixels(&long.narrow(2, 0, 16).unwrap()), pixels(&short)));
     assert_eq!(pixels(&sample(16, Some(1.0))), pixels(&short));
     let frame = |clip: &Tensor, k: usize| pixels(&clip.narrow(2, k, 1).unwrap());
     let (slow, fast) = (sample(31, Some(0.5)), sample(8, Some(2.0)));
-    let near = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5);
     for k in 0..8 {
         assert!(near(frame(&slow, 4 * k), frame(&short, 2 * k)), "slow, {k}");
         assert!(near(frame(&fast, k), frame(&short, 2 * k)), "fast, {k}");
