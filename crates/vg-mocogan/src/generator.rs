@@ -55,7 +55,7 @@ impl Generator {
     ) -> Result<Tensor> {
         let steps = noise.dim(1)?;
         let motion = if self.starts_with_state {
-            self.from_state(start, noise, categories, mode)?
+            self.path_from(start, noise, categories, mode)?
         } else {
             self.motion.forward(&start.state, noise, categories, mode)?
         };
@@ -68,7 +68,7 @@ impl Generator {
     }
 
     /// Motion codes that begin with the given state.
-    fn from_state(
+    fn path_from(
         &self,
         start: &Start,
         noise: &Tensor,
@@ -116,11 +116,12 @@ impl ImageGenerator {
         let mut layers = Vec::with_capacity(4);
         let mut width = latent;
         for k in 0..4 {
+            let outputs = (8 * n) >> k;
             let shape = if k == 0 { ConvConfig::new(config.base()) } else { doubling };
             // Positions in the official Sequential: convolution, batch norm, ReLU.
-            let deconv = init.deconv(&source.pp(3 * k), width, 8 * n >> k, shape)?;
-            layers.push((deconv, init.norm(&source.pp(3 * k + 1), 8 * n >> k)?));
-            width = 8 * n >> k;
+            let deconv = init.deconv(&source.pp(3 * k), width, outputs, shape)?;
+            layers.push((deconv, init.norm(&source.pp(3 * k + 1), outputs)?));
+            width = outputs;
         }
         let last = init.deconv(&source.pp(12), width, config.clip.channels, doubling)?;
         let slope = config.generator.slope;

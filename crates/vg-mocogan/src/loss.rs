@@ -97,7 +97,8 @@ mod tests {
         assert!((value(&discriminator_terms(&none, &none).unwrap()) - 1.386_294).abs() < 1e-6);
         let plain = generator_terms(ClassLoss::None, 1.0, &none, &none, None).unwrap();
         assert!((value(&plain) - 1.386_294).abs() < 1e-6);
-        for (classes, class_loss) in [(2, 0.693_147), (4, 1.386_294), (6, 1.791_759), (101, 4.615_121)] {
+        for classes in [2usize, 4, 6, 101] {
+            let class_loss = (classes as f64).ln();
             let logits = zero_logits(classes);
             let terms = generator_terms(ClassLoss::Supervised, 1.0, &none, &logits, Some(&labels)).unwrap();
             assert!((value(&terms) - 1.386_294 - class_loss).abs() < 2e-6, "{classes}");
