@@ -1,6 +1,6 @@
 //! From sampled clips to a file that plays.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use vg_core::sample::Clips;
 use vg_core::{Error, Result};
@@ -11,6 +11,8 @@ use vg_data::media;
 pub const FRAMES_PER_SEC: f64 = 10.0;
 /// Clips smaller than this are enlarged where no scale is asked for, so that one sees something.
 const COMFORTABLE: usize = 64;
+/// Frames of a clip in the picture of a table.
+const STILLS: usize = 4;
 
 /// Writes clips as one animation in a grid, or as a sheet with one clip a row for `.png`.
 ///
@@ -25,13 +27,41 @@ pub fn write(path: &Path, clips: &Clips, scale: Option<usize>) -> Result<()> {
 
 /// [`write()`] for clips that are decoded already.
 pub fn write_frames(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
-    let height = frames.first().map_or(COMFORTABLE, |f| f.height.max(1));
-    let scale = scale.unwrap_or_else(|| (COMFORTABLE / height).max(1));
+    let scale = scale.unwrap_or_else(|| comfortable(&frames));
     let frames: Vec<Frames> = frames.into_iter().map(|f| enlarge(f, scale)).collect();
     if ending(path) == "png" {
         return media::write(path, &media::sheet(&frames, 1)?, FRAMES_PER_SEC);
     }
     media::write_grid(path, &frames, columns(frames.len()), FRAMES_PER_SEC)
+}
+
+/// Writes clips as a table with `columns` clips a row: one animation, and a PNG picture beside it with [`STILLS`] frames of each clip
+/// side by side. Returns both files; with `.png` given, the animation is a GIF.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_table(
+    path: &Path,
+    frames: Vec<Frames>,
+    columns: usize,
+    scale: Option<usize>,
+) -> Result<Vec<PathBuf>> {
+    let scale = scale.unwrap_or_else(|| comfortable(&frames));
+    let frames: Vec<Frames> = frames.into_iter().map(|f| enlarge(f, scale)).collect();
+    let picture = path.with_extension("png");
+    let animation = if ending(path) == "png" { path.with_extension("gif") } else { path.to_path_buf() };
+    media::write_grid(&animation, &frames, columns, FRAMES_PER_SEC)?;
+    let strips: Vec<Frames> = frames.iter().map(|f| media::strip(&stills(f), 0)).collect();
+    media::write(&picture, &media::grid(&strips, columns, scale.max(2))?, FRAMES_PER_SEC)?;
+    Ok(vec![animation, picture])
+}
+
+/// Frames from the first to the last, evenly spaced.
+fn stills(clip: &Frames) -> Frames {
+    let n = STILLS.min(clip.frames);
+    let pick = |k: usize| k * (clip.frames - 1) / (n - 1).max(1);
+    let data = (0..n).flat_map(|k| clip.frame(pick(k)).unwrap_or_default().to_vec()).collect();
+    Frames { frames: n, data, ..*clip }
 }
 
 /// Refuses a file ending that cannot be written, before any work is done.
@@ -48,6 +78,12 @@ pub fn check_ending(path: &Path) -> Result<()> {
 
 fn ending(path: &Path) -> String {
     path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default()
+}
+
+/// The scale that is used where none is asked for.
+fn comfortable(frames: &[Frames]) -> usize {
+    let height = frames.first().map_or(COMFORTABLE, |f| f.height.max(1));
+    (COMFORTABLE / height).max(1)
 }
 
 /// The most nearly square grid.
@@ -76,6 +112,15 @@ mod tests {
     #[test]
     fn grids_are_nearly_square() {
         assert_eq!([1, 2, 4, 5, 9, 16].map(columns), [1, 2, 2, 3, 3, 4]);
+    }
+
+    #[test]
+    fn stills_go_from_the_first_frame_to_the_last() {
+        let clip =
+            |n: u8| Frames { frames: n.into(), height: 1, width: 1, channels: 1, data: (0..n).collect() };
+        assert_eq!(stills(&clip(16)).data, [0, 5, 10, 15]);
+        assert_eq!(stills(&clip(2)).data, [0, 1]);
+        assert_eq!(stills(&clip(1)).data, [0]);
     }
 
     #[test]

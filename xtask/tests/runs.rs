@@ -159,3 +159,33 @@ fn a_half_finished_run_has_a_report() {
     place.good("report run");
     assert!(place.text("run/report.html").contains("no step has been made yet"));
 }
+
+#[test]
+fn content_and_motion_are_steered_apart() {
+    let place = Place::new();
+    place.good("train mocogan --preset tiny --samples 1 --steps 1 --out run");
+    let ended = place.good("sample run --grid content=2,motion=3 --out swap.gif --json");
+    let line = &Place::json(&ended.stdout)[0];
+    assert_eq!((&line["clips"], &line["files"][1]), (&6.into(), &"swap.png".into()));
+    // Three columns of four frames each, 64 pixels wide, with gaps of 2.
+    let png = png::Decoder::new(std::io::Cursor::new(place.bytes("swap.png"))).read_info().unwrap();
+    assert_eq!((png.info().width, png.info().height), (3 * 4 * 64 + 2 * 2, 2 * 64 + 2));
+    assert!(place.bytes("swap.gif").starts_with(b"GIF89a"));
+
+    let clip = |arguments: &str| {
+        place.good(&format!("sample run --num 1 --out one.png {arguments}"));
+        pixels(&place.bytes("one.png"))
+    };
+    assert_eq!(clip("--seed 3 --fix content=5"), clip("--seed 3 --fix content=5"));
+    assert_ne!(clip("--seed 3 --fix content=5"), clip("--seed 3 --fix content=6"));
+    assert_ne!(clip("--class 0"), clip("--class 1"));
+    assert_ne!(clip("--class 0 --switch 8:1"), clip("--class 0"));
+    assert_ne!(clip("--speed 2"), clip("--speed 1"));
+    place.error("sample run --fix conten=5", &["did you mean \"content\"?"]);
+    place.error("sample run --grid content=2", &["STREAM=ROWS,STREAM=COLUMNS"]);
+    place.error("sample run --classes 0,3", &["classes 0 to 2"]);
+    place.error("sample run --switch 16:1", &["frames 1 to 15"]);
+    place.good(&format!("{TRAIN} --steps 1 --out other"));
+    place.error("sample other --speed 2", &["cannot change the speed"]);
+    place.error("sample other --grid content=2,motion=2", &["no random streams"]);
+}

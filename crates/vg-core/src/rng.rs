@@ -36,6 +36,13 @@ impl Rng {
     pub fn stream(&self, name: &str) -> Stream {
         Stream { source: ChaCha12Rng::from_seed(self.child(name, 0).key), spare: None }
     }
+
+    /// Random bits in blocks that are independent of each other, for kernels that draw theirs in parallel.
+    pub(crate) fn bits(&self, block: u64) -> ChaCha12Rng {
+        let mut source = ChaCha12Rng::from_seed(self.key);
+        source.set_stream(block);
+        source
+    }
 }
 
 /// A sequence of random numbers; drawn on the CPU, whatever the device.

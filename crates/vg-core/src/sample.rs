@@ -1,9 +1,11 @@
 //! Drawing clips from a trained model.
 
+use std::collections::BTreeMap;
+
 use candle_core::Tensor;
 
 use crate::batch::Pixels;
-use crate::{ClipSpec, Error, Result};
+use crate::{ClipSpec, Error, Result, Rng};
 
 /// What a sampler makes and takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,11 +33,43 @@ pub struct SampleRequest {
     pub frames: Option<usize>,
     /// Class of all clips; drawn from the seed when absent and the model has classes.
     pub class: Option<usize>,
+    /// Class of each clip instead, one a seed; empty for none.
+    pub classes: Vec<usize>,
+    /// Seeds of single random streams, one a clip, by the stream's name; all other streams take the clip's own seed. The names are those
+    /// of [`Controls::streams`].
+    pub streams: BTreeMap<String, Vec<u64>>,
+    /// How fast clips move: frame k shows what is otherwise at frame `k * speed`; 1 when absent.
+    pub speed: Option<f64>,
+    /// Another class from some frame on.
+    pub switch: Option<ClassSwitch>,
     /// Given frames `[1 or B, C, context, H, W]`, for models that continue clips.
     pub context: Option<Tensor>,
     /// Condition maps by name, `[1 or B, C', T, H, W]`.
-    pub maps: std::collections::BTreeMap<String, Tensor>,
+    pub maps: BTreeMap<String, Tensor>,
 }
+
+/// A change of class in the middle of all clips.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassSwitch {
+    /// First frame of the new class, from 1.
+    pub frame: usize,
+    /// The new class.
+    pub class: usize,
+}
+
+/// What a sampler lets a request steer besides length and class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Controls {
+    /// Random streams that may have seeds of their own, such as `content` and `motion`.
+    pub streams: &'static [&'static str],
+    /// Whether clips can move faster or slower.
+    pub speed: bool,
+    /// Whether the class can change in the middle of a clip.
+    pub switch: bool,
+}
+
+/// Slowest and fastest motion that may be asked for.
+const SPEEDS: std::ops::RangeInclusive<f64> = 0.01..=100.0;
 
 impl SampleRequest {
     /// One clip for each of `seeds`, all else as the model's default.
@@ -74,6 +108,86 @@ impl SampleRequest {
             class => Ok(class),
         }
     }
+
+    /// The class of each clip, checked as by [`SampleRequest::class_for`]; `None` where it is to be drawn.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when the model has no such class or when there are not as many classes as seeds.
+    pub fn classes_for(&self, spec: &SampleSpec) -> Result<Vec<Option<usize>>> {
+        if self.classes.is_empty() {
+            return Ok(vec![self.class_for(spec)?; self.seeds.len()]);
+        }
+        one_a_clip("classes", self.classes.len(), self.seeds.len())?;
+        let of = |class: &usize| Self { class: Some(*class), ..Self::default() }.class_for(spec);
+        self.classes.iter().map(of).collect()
+    }
+
+    /// The random numbers of a stream of clip `clip`: from the stream's own seed where the request has one, else from the clip's.
+    ///
+    /// To be called after [`SampleRequest::check`].
+    pub fn rng(&self, stream: &str, clip: usize) -> Rng {
+        let own = self.streams.get(stream).and_then(|seeds| seeds.get(clip));
+        Rng::new(*own.unwrap_or(&self.seeds[clip]))
+    }
+
+    /// Checks the request against what a sampler makes and takes, except for given frames and maps.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for no seeds, a wrong length or class, or something that the model cannot steer; [`Error::Unknown`] for
+    /// a stream that it does not have.
+    pub fn check(&self, spec: &SampleSpec, controls: Controls) -> Result<()> {
+        if self.seeds.is_empty() {
+            return Err(Error::Unsupported("no clips were asked for; give at least one seed".into()));
+        }
+        let frames = self.frames_for(spec)?;
+        self.classes_for(spec)?;
+        for (name, seeds) in &self.streams {
+            if controls.streams.is_empty() {
+                let problem = "this model has no random streams with seeds of their own; leave them out";
+                return Err(Error::Unsupported(problem.into()));
+            }
+            if !controls.streams.contains(&name.as_str()) {
+                let known = controls.streams.iter().copied();
+                return Err(Error::unknown("random stream of this model", name, known));
+            }
+            one_a_clip("seeds of a stream", seeds.len(), self.seeds.len())?;
+        }
+        match self.speed {
+            Some(_) if !controls.speed => {
+                return Err(Error::Unsupported("this model cannot change the speed of its clips".into()));
+            }
+            Some(speed) if !SPEEDS.contains(&speed) => {
+                let (low, high) = (SPEEDS.start(), SPEEDS.end());
+                let problem =
+                    format!("a speed of {speed} cannot be sampled; this model moves at {low} to {high}");
+                return Err(Error::Unsupported(problem));
+            }
+            _ => {}
+        }
+        self.check_switch(spec, controls, frames)
+    }
+
+    fn check_switch(&self, spec: &SampleSpec, controls: Controls, frames: usize) -> Result<()> {
+        let Some(switch) = self.switch else { return Ok(()) };
+        if !controls.switch {
+            return Err(Error::Unsupported("this model cannot change the class within a clip".into()));
+        }
+        if switch.frame == 0 || switch.frame >= frames {
+            return Err(Error::Unsupported(format!(
+                "the class cannot change at frame {}; a clip of {frames} frames can change at frames 1 to {}",
+                switch.frame,
+                frames - 1
+            )));
+        }
+        Self { class: Some(switch.class), ..Self::default() }.class_for(spec).map(drop)
+    }
+}
+
+fn one_a_clip(what: &str, found: usize, clips: usize) -> Result<()> {
+    if found == clips {
+        return Ok(());
+    }
+    Err(Error::Unsupported(format!("{found} {what} for {clips} clips; give one a clip")))
 }
 
 /// Sampled clips.
@@ -90,9 +204,69 @@ pub trait Sampler {
     /// What this sampler makes and takes.
     fn spec(&self) -> SampleSpec;
 
+    /// What a request may steer besides; nothing unless the model says so.
+    fn controls(&self) -> Controls {
+        Controls::default()
+    }
+
     /// One clip per seed. Clip k depends on seed k alone, not on its neighbours in the batch.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for what the model cannot do: too many frames, an unknown class, missing context.
     fn sample(&self, request: &SampleRequest) -> Result<Clips>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(classes: usize) -> SampleSpec {
+        SampleSpec {
+            clip: ClipSpec { frames: 4, height: 2, width: 2, channels: 1 },
+            pixels: Pixels::Symmetric,
+            max_frames: 8,
+            classes,
+            context_frames: 0,
+            maps: Vec::new(),
+        }
+    }
+
+    const ALL: Controls = Controls { streams: &["content", "motion"], speed: true, switch: true };
+
+    #[test]
+    fn a_stream_takes_its_own_seed_and_others_the_clips() {
+        let streams = BTreeMap::from([("content".to_owned(), vec![9, 9])]);
+        let request = SampleRequest { streams, ..SampleRequest::seeds([1, 2]) };
+        request.check(&spec(0), ALL).unwrap();
+        assert_eq!(request.rng("content", 1), Rng::new(9));
+        assert_eq!(request.rng("motion", 1), Rng::new(2));
+    }
+
+    #[test]
+    fn what_a_model_cannot_do_is_refused_with_the_way_out() {
+        let base = || SampleRequest::seeds([1, 2]);
+        let streams = |name: &str, n| BTreeMap::from([(name.to_owned(), vec![1; n])]);
+        let switch = |frame, class| Some(ClassSwitch { frame, class });
+        let cases = [
+            (SampleRequest::default(), ALL, "at least one seed"),
+            (SampleRequest { classes: vec![0], ..base() }, ALL, "1 classes for 2 clips"),
+            (SampleRequest { classes: vec![0, 3], ..base() }, ALL, "classes 0 to 2"),
+            (SampleRequest { streams: streams("motion", 1), ..base() }, ALL, "one a clip"),
+            (SampleRequest { streams: streams("moton", 2), ..base() }, ALL, "did you mean \"motion\""),
+            (
+                SampleRequest { streams: streams("motion", 2), ..base() },
+                Controls::default(),
+                "leave them out",
+            ),
+            (SampleRequest { speed: Some(2.0), ..base() }, Controls::default(), "cannot change the speed"),
+            (SampleRequest { speed: Some(f64::NAN), ..base() }, ALL, "0.01 to 100"),
+            (SampleRequest { switch: switch(2, 0), ..base() }, Controls::default(), "within a clip"),
+            (SampleRequest { switch: switch(4, 0), ..base() }, ALL, "frames 1 to 3"),
+            (SampleRequest { switch: switch(2, 3), ..base() }, ALL, "classes 0 to 2"),
+        ];
+        for (request, controls, part) in cases {
+            let error = request.check(&spec(3), controls).unwrap_err().to_string();
+            assert!(error.contains(part), "{error:?} lacks {part:?}");
+        }
+    }
 }

@@ -85,14 +85,12 @@ impl Sampler for TganSampler<'_> {
     /// Clips are made one by one, so that memory does not grow with their number and each is the same bit for bit in any company.
     fn sample(&self, request: &SampleRequest) -> Result<Clips> {
         let spec = self.spec();
-        let (frames, class) = (request.frames_for(&spec)?, request.class_for(&spec)?);
-        if request.seeds.is_empty() {
-            return Err(Error::Unsupported("no clips were asked for; give at least one seed".into()));
-        }
-        let clip = |seed: &u64| -> Result<Tensor> {
+        request.check(&spec, self.controls())?;
+        let (frames, classes) = (request.frames_for(&spec)?, request.classes_for(&spec)?);
+        let clip = |(seed, class): (&u64, Option<usize>)| -> Result<Tensor> {
             Ok(self.clip(*seed, class, frames)?.detach().to_dtype(DType::F32)?)
         };
-        let clips = request.seeds.iter().map(clip).collect::<Result<Vec<_>>>()?;
+        let clips = request.seeds.iter().zip(classes).map(clip).collect::<Result<Vec<_>>>()?;
         Ok(Clips { tensor: Tensor::cat(&clips, 0)?, pixels: spec.pixels })
     }
 }

@@ -19,6 +19,13 @@ pub enum Init {
         /// Largest absolute value.
         bound: f64,
     },
+    /// Uniform in `[low, high)` (PyTorch's batch norm scales before 0.4: 0 to 1).
+    Between {
+        /// Smallest value.
+        low: f64,
+        /// End of the range.
+        high: f64,
+    },
     /// Normal with mean 0.
     Normal {
         /// Standard deviation.
@@ -77,6 +84,7 @@ impl Init {
             Self::Ones => constant(1.0),
             Self::Const(value) => constant(value),
             Self::Uniform { bound } => uniform(stream, bound),
+            Self::Between { low, high } => stream.uniform_tensor(shape, low, high, dtype, device),
             Self::Normal { std } => normal(stream, std),
             Self::NormalAround { mean, std } => Ok((normal(stream, std)? + mean)?),
             Self::KaimingUniform => uniform(stream, 1.0 / (fans(shape).0 as f64).sqrt()),
@@ -150,6 +158,8 @@ mod tests {
         assert!((std_of(Init::Normal { std: 0.5 }, &[64, 32]) - 0.5).abs() < 0.02);
         let bound = 1.0 / (32.0f64 * 9.0).sqrt();
         assert!((std_of(Init::KaimingUniform, &[64, 32, 3, 3]) - bound / 3f64.sqrt()).abs() < 1e-3);
+        let between = Init::Between { low: 1.0, high: 3.0 };
+        assert!((std_of(between, &[64, 64]) - (13.0f64 / 3.0).sqrt()).abs() < 0.02);
         assert!((std_of(Init::XavierNormal { gain: 1.0 }, &[64, 64]) - (1.0f64 / 64.0).sqrt()).abs() < 4e-3);
     }
 }

@@ -12,6 +12,7 @@
 //! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
 //! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
+//! | [`noise`] | Gaussian noise added to a tensor | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
 //! All of them take f32 and f64 tensors on the CPU, convolutions bf16 too. Work is cut into pieces that depend on the shapes alone and is added up in a fixed
@@ -29,6 +30,7 @@ pub(crate) mod in_place;
 mod kernel;
 pub mod linear;
 mod matmul;
+pub mod noise;
 pub mod norm;
 pub(crate) mod op;
 pub mod pool;

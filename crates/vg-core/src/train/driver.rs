@@ -11,7 +11,7 @@ use crate::checkpoint::{CheckpointReader, CheckpointWriter, Progress, step_folde
 use crate::grad::Tape;
 use crate::model::{Experiment, Init};
 use crate::sample::SampleRequest;
-use crate::{BatchSource, Error, Result, Rng};
+use crate::{BatchSource, BatchSpec, Error, Result, Rng};
 
 /// Folder of a run's checkpoints, inside the run's folder.
 pub const CHECKPOINTS: &str = "checkpoints";
@@ -211,11 +211,19 @@ impl<'a> Driver<'a> {
             || is_tick(step, schedule.checkpoint_every)
     }
 
-    fn sample(&self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
+    fn sample(&mut self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
         if schedule.samples == 0 {
             return Ok(());
         }
-        let clips = self.trainer.sampler()?.sample(&SampleRequest::seeds(0..schedule.samples))?;
+        let mut request = SampleRequest::seeds(0..schedule.samples);
+        let given = self.trainer.sampler()?.spec().context_frames;
+        if given > 0 {
+            // The first frames of the first clips of the data, always the same ones.
+            let spec = BatchSpec { clips: schedule.samples as usize, ..self.trainer.needs() };
+            let clips = self.source.batch(&spec, 0)?.to(self.init.dtype, &self.init.device)?.clips;
+            request.context = Some(clips.narrow(2, 0, given.min(spec.clip.frames))?);
+        }
+        let clips = self.trainer.sampler()?.sample(&request)?;
         observer.samples(self.progress, &clips)
     }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask sample`.
 
-use std::ops::Range;
+mod steer;
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -9,9 +10,10 @@ use serde_json::json;
 use vg_core::checkpoint::{CONFIG_FILE, MODEL_FILE, Weights};
 use vg_core::config::ConfigSource;
 use vg_core::model::{Experiment, Init, parse_config_file};
-use vg_core::sample::{SampleRequest, Sampler};
+use vg_core::sample::Sampler;
 use vg_data::Frames;
 
+use self::steer::Steer;
 use crate::failure::{Done, Failure};
 use crate::run::{RunFolder, RunRecord};
 use crate::{clips, console, registry, threads};
@@ -26,7 +28,9 @@ const AT_ONCE: u64 = 16;
 #[command(after_help = "Examples:\n  \
     cargo xtask sample runs/0001-tgan-shapes\n  \
     cargo xtask sample runs/0001-tgan-shapes/checkpoints/step-000500 --num 4 --scale 2 --out four.gif\n  \
-    cargo xtask sample published/ --seed 100 --out sheet.png")]
+    cargo xtask sample published/ --seed 100 --out sheet.png\n  \
+    cargo xtask sample runs/0002-mocogan-shapes --grid content=4,motion=6 --out swap.gif\n  \
+    cargo xtask sample runs/0002-mocogan-shapes --fix content=3 --classes 0,1 --frames 32 --speed 0.5")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;
     /// owner/name on the Hugging Face hub in builds with the feature `hub`
@@ -38,12 +42,8 @@ pub struct Args {
     /// Seed of the first clip
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Frames a clip; the model's own length when absent
-    #[arg(long, value_name = "T")]
-    frames: Option<usize>,
-    /// Class of all clips, for models with classes; drawn from the seed when absent
-    #[arg(long, value_name = "K")]
-    class: Option<usize>,
+    #[command(flatten)]
+    steer: Steer,
     /// File to write; its ending is the format: .gif and .apng loop, .png is a sheet with one clip a row, .mp4 and .webm
     /// need the ffmpeg program
     #[arg(long, default_value = "samples.gif", value_name = "FILE")]
@@ -63,23 +63,37 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Done> {
     let started = Instant::now();
     clips::check_ending(&args.out)?;
-    let seeds = seeds(args)?;
+    let clips = check_seeds(args)?;
     threads::fix(args.threads)?;
     let weights = open(&args.source)?;
     let sampler = experiment(&weights)?.sampler(&weights, &Init::cpu(0))?;
     refuse_conditions(&*sampler)?;
-    let frames = draw(&*sampler, args, seeds)?;
+    let frames = draw(&*sampler, args, clips)?;
     let clip = frames.first().map(|f| (f.frames, f.size()));
-    clips::write_frames(&args.out, frames, args.scale.map(|n| n as usize))?;
-    report(args, &weights, clip, started.elapsed().as_secs_f64())?;
+    let files = write(args, frames)?;
+    report(args, clips, &files, &weights, clip, started.elapsed().as_secs_f64())?;
     Ok(Done::Good)
 }
 
-fn seeds(args: &Args) -> Result<Range<u64>> {
-    let end = args.seed.checked_add(args.num);
-    let end =
-        end.ok_or_else(|| Failure::new(format!("--seed {}: too large for {} clips", args.seed, args.num)))?;
-    Ok(args.seed..end)
+/// The number of clips.
+fn check_seeds(args: &Args) -> Result<u64> {
+    let clips = args.steer.clips(args.num);
+    match args.seed.checked_add(clips) {
+        Some(_) => Ok(clips),
+        None => Err(Failure::new(format!("--seed {}: too large for {clips} clips", args.seed)).into()),
+    }
+}
+
+/// Writes the clips and returns the files.
+fn write(args: &Args, frames: Vec<Frames>) -> Result<Vec<PathBuf>> {
+    let scale = args.scale.map(|n| n as usize);
+    match &args.steer.grid {
+        Some(grid) => Ok(clips::write_table(&args.out, frames, grid.columns.number as usize, scale)?),
+        None => {
+            clips::write_frames(&args.out, frames, scale)?;
+            Ok(vec![args.out.clone()])
+        }
+    }
 }
 
 /// Weights from a run folder, a checkpoint, a folder of published weights or the hub.
@@ -152,22 +166,20 @@ fn refuse_conditions(sampler: &dyn Sampler) -> Result<()> {
     Err(Failure::new(text).hint("the sample clips of a training run show it on its data").into())
 }
 
-fn draw(sampler: &dyn Sampler, args: &Args, seeds: Range<u64>) -> Result<Vec<Frames>> {
+fn draw(sampler: &dyn Sampler, args: &Args, clips: u64) -> Result<Vec<Frames>> {
     let mut frames = Vec::new();
-    let mut start = seeds.start;
-    while start < seeds.end {
-        let end = seeds.end.min(start.saturating_add(AT_ONCE));
-        let request =
-            SampleRequest { frames: args.frames, class: args.class, ..SampleRequest::seeds(start..end) };
-        let clips = sampler.sample(&request)?;
-        frames.extend(Frames::from_tensor(&clips.tensor, clips.pixels)?);
-        start = end;
+    for start in (0..clips).step_by(AT_ONCE as usize) {
+        let request = args.steer.request(args.seed, start..clips.min(start + AT_ONCE));
+        let made = sampler.sample(&request)?;
+        frames.extend(Frames::from_tensor(&made.tensor, made.pixels)?);
     }
     Ok(frames)
 }
 
 fn report(
     args: &Args,
+    clips: u64,
+    files: &[PathBuf],
     weights: &Weights,
     clip: Option<(usize, vg_data::FrameSize)>,
     secs: f64,
@@ -175,16 +187,23 @@ fn report(
     let (frames, size) = clip.ok_or_else(|| Failure::new("the model made no clips"))?;
     if args.json {
         return console::json(&json!({
-            "file": args.out, "weights": weights.source(), "clips": args.num, "seed": args.seed, "frames": frames,
+            "file": files[0], "files": files, "weights": weights.source(), "clips": clips, "seed": args.seed, "frames": frames,
             "height": size.height, "width": size.width, "channels": size.channels, "secs": secs,
         }));
     }
-    let out = args.out.display();
-    let last = args.seed + (args.num - 1);
+    let out = files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
+    let seeds = match &args.steer.grid {
+        Some(grid) => {
+            let (rows, columns) = (&grid.rows, &grid.columns);
+            format!(
+                "{} {} by {} {} from seed {}",
+                rows.number, rows.stream, columns.number, columns.stream, args.seed
+            )
+        }
+        None => format!("seeds {} to {}", args.seed, args.seed + (clips - 1)),
+    };
+    let from = weights.source();
     Ok(console::result(format!(
-        "{out}: {} clips of {frames} frames of {size} from {}, seeds {} to {last}, {secs:.2} s",
-        args.num,
-        weights.source(),
-        args.seed,
+        "{out}: {clips} clips of {frames} frames of {size} from {from}, {seeds}, {secs:.2} s"
     ))?)
 }

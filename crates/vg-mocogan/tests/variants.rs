@@ -1,0 +1,237 @@
+//! Every variant trains and samples; samples can be steered; mistakes are named.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+use vg_core::config::{ConfigSource, resolve};
+use vg_core::grad::Tape;
+use vg_core::model::{Init, Model};
+use vg_core::sample::{ClassSwitch, SampleRequest};
+use vg_core::train::{StepCx, StepLog, Trainer};
+use vg_core::{Batch, Result, Rng};
+use vg_mocogan::{Config, Mocogan, MocoganTrainer};
+
+fn tiny(sets: &[&str]) -> Result<Config> {
+    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+    resolve(&ConfigSource { preset: Some("tiny"), sets: &sets, ..Default::default() })
+}
+
+fn trainer(sets: &[&str]) -> MocoganTrainer {
+    Mocogan::trainer(&tiny(sets).unwrap(), &Init::cpu(1)).unwrap()
+}
+
+/// Clips and frames of one colour each, which an encoder can learn.
+fn batch(trainer: &MocoganTrainer, label: u32) -> Batch {
+    let spec = trainer.needs();
+    let mut noise = Rng::new(4).stream("real");
+    let mut draw = |dims: &[usize]| {
+        let colours: Vec<usize> = dims.iter().enumerate().map(|(k, n)| if k < 2 { *n } else { 1 }).collect();
+        let colours = noise.uniform_tensor(colours, -1.0, 1.0, DType::F32, &Device::Cpu).unwrap();
+        colours.broadcast_as(dims).unwrap().contiguous().unwrap()
+    };
+    let labels = Tensor::full(label, spec.clips, &Device::Cpu).unwrap();
+    Batch {
+        clips: draw(&spec.clip.dims(spec.clips)),
+        images: Some(draw(&spec.clip.image_dims(spec.images))),
+        labels: spec.labels.iter().map(|group| (group.clone(), labels.clone())).collect(),
+        maps: BTreeMap::new(),
+    }
+}
+
+/// Losses of a step by name.
+fn step(trainer: &mut MocoganTrainer, step: u64, label: u32) -> Result<BTreeMap<&'static str, f64>> {
+    let batch = batch(trainer, label);
+    let mut log = StepLog::default();
+    let rng = Rng::new(0).child("step", step);
+    let mut cx = StepCx { rng, log: &mut log, step, clips_seen: 0, epoch_clips: 1 };
+    let _tape = Tape::start();
+    trainer.step(&batch, &mut cx)?;
+    Ok(log.read()?.into_iter().map(|s| (s.name, s.value)).collect())
+}
+
+fn pixels(t: &Tensor) -> Vec<f32> {
+    t.flatten_all().unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn every_variant_trains_and_samples() {
+    for sets in [
+        &["categories.input=generator", "init=pytorch-0.2"][..],
+        &["train.class_loss=infogan", "init=dcgan"],
+        &["train.class_loss=reference-infogan-only", "discriminator.noise=0"],
+        &["train.class_loss=none"],
+        &[
+            "train.class_loss=none",
+            "categories.count=0",
+            "discriminator.video=full",
+            "discriminator.image=full",
+        ],
+        &["train.class_loss=none", "categories.count=0", "discriminator.video=patch", "clip.frames=13"],
+        &["train.lengths=[16, 24]", "train.length_weights=[1, 1]", "generator.slope=0.2"],
+        &["clip.side=16", "clip.channels=1", "train.image_batch=0"],
+        &["clip.side=96", "train.batch=1", "train.image_batch=2"],
+    ] {
+        let mut trainer = trainer(sets);
+        let losses = step(&mut trainer, 1, 0).unwrap();
+        assert!(losses.values().all(|l| l.is_finite()), "{sets:?}: {losses:?}");
+        let sampler = trainer.sampler().unwrap();
+        let long = SampleRequest { frames: Some(40), ..SampleRequest::seeds([1]) };
+        assert_eq!(sampler.sample(&long).unwrap().tensor.dim(2).unwrap(), 40, "{sets:?}");
+    }
+}
+
+#[test]
+fn values_that_do_not_fit_together_are_named() {
+    for (sets, part) in [
+        (&["clip.side=40"][..], "multiple of 16"),
+        (&["clip.frames=20"], "must be 16"),
+        (&["clip.frames=12", "discriminator.video=patch", "train.class_loss=none"], "13 or more"),
+        (&["categories.count=0"], "discriminator.video"),
+        (&["discriminator.video=full"], "train.class_loss"),
+        (&["train.lengths=[8]", "train.length_weights=[1]"], "train.lengths"),
+        (&["train.lengths=[20]"], "one for each"),
+        (&["train.lengths=[20]", "train.length_weights=[0]"], "above 0"),
+        (&["train.lr=0"], "train.lr"),
+        (&["train.class_loss=infogans"], "infogans"),
+    ] {
+        let error = tiny(sets).unwrap_err().to_string();
+        assert!(error.contains(part), "{sets:?}: {error}");
+    }
+}
+
+#[test]
+fn labels_and_frames_that_are_missing_or_wrong_are_named() {
+    let mut nets = trainer(&[]);
+    let error = step(&mut nets, 1, 7).unwrap_err().to_string();
+    assert!(error.contains("label 7 is not below 3"), "{error}");
+    let mut without = batch(&nets, 0);
+    without.images = None;
+    let mut log = StepLog::default();
+    let mut cx = StepCx { rng: Rng::new(1), log: &mut log, step: 1, clips_seen: 0, epoch_clips: 1 };
+    let error = nets.step(&without, &mut cx).unwrap_err().to_string();
+    assert!(error.contains("single frames"), "{error}");
+    assert!(trainer(&["train.class_loss=infogan"]).needs().labels.is_empty());
+}
+
+/// The published `--use_infogan` alone gives the class head no gradient: weight decay is all that moves it.
+#[test]
+fn the_reference_command_leaves_the_class_head_alone() {
+    let moved = |class_loss: &str| {
+        let mut nets = trainer(&["train.weight_decay=0", &format!("train.class_loss={class_loss}")]);
+        let head = |nets: &MocoganTrainer| {
+            let name = "video_discriminator.main.15.weight";
+            pixels(&nets.store().tensors(name)[name].narrow(0, 1, 3).unwrap())
+        };
+        let before = head(&nets);
+        step(&mut nets, 1, 0).unwrap();
+        before != head(&nets)
+    };
+    assert!(!moved("reference-infogan-only"));
+    assert!(moved("infogan") && moved("supervised"));
+}
+
+/// Content and motion have seeds of their own: a swap of one leaves the other.
+#[test]
+fn streams_steer_content_and_motion_apart() {
+    let nets = trainer(&[]);
+    let sampler = nets.sampler().unwrap();
+    let sample = |content: u64, motion: u64| {
+        let streams = [("content", content), ("motion", motion)].map(|(k, s)| (k.to_owned(), vec![s]));
+        let request = SampleRequest { streams: streams.into(), ..SampleRequest::seeds([0]) };
+        pixels(&sampler.sample(&request).unwrap().tensor)
+    };
+    assert_eq!(sample(5, 6), sample(5, 6));
+    assert_ne!(sample(5, 6), sample(5, 7));
+    assert_ne!(sample(5, 6), sample(8, 6));
+    // A clip's own seed stands for all streams.
+    let plain = sampler.sample(&SampleRequest::seeds([9])).unwrap().tensor;
+    let streams = ["content", "motion", "class"].map(|k| (k.to_owned(), vec![9]));
+    let named = SampleRequest { streams: streams.into(), ..SampleRequest::seeds([0]) };
+    assert_eq!(pixels(&sampler.sample(&named).unwrap().tensor), pixels(&plain));
+}
+
+#[test]
+fn longer_clips_begin_with_the_shorter_and_other_speeds_walk_the_same_path() {
+    let nets = trainer(&[]);
+    let sampler = nets.sampler().unwrap();
+    let sample = |frames, speed| {
+        let request = SampleRequest { frames: Some(frames), speed, ..SampleRequest::seeds([3]) };
+        sampler.sample(&request).unwrap().tensor
+    };
+    let (short, long) = (sample(16, None), sample(32, None));
+    let near = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5);
+    assert!(near(pixels(&long.narrow(2, 0, 16).unwrap()), pixels(&short)));
+    assert_eq!(pixels(&sample(16, Some(1.0))), pixels(&short));
+    let frame = |clip: &Tensor, k: usize| pixels(&clip.narrow(2, k, 1).unwrap());
+    let (slow, fast) = (sample(31, Some(0.5)), sample(8, Some(2.0)));
+    for k in 0..8 {
+        assert!(near(frame(&slow, 4 * k), frame(&short, 2 * k)), "slow, {k}");
+        assert!(near(frame(&fast, k), frame(&short, 2 * k)), "fast, {k}");
+    }
+}
+
+#[test]
+fn classes_are_chosen_per_clip_and_may_change_on_the_way() {
+    for input in ["rnn", "generator"] {
+        let nets = trainer(&[&format!("categories.input={input}")]);
+        let sampler = nets.sampler().unwrap();
+        let of = |request: SampleRequest| sampler.sample(&request).unwrap().tensor;
+        let one = |class| of(SampleRequest { class: Some(class), ..SampleRequest::seeds([3]) });
+        let both = of(SampleRequest { classes: vec![0, 2], ..SampleRequest::seeds([3, 3]) });
+        assert_eq!(pixels(&both), [pixels(&one(0)), pixels(&one(2))].concat());
+        let switch = Some(ClassSwitch { frame: 6, class: 2 });
+        let turned = of(SampleRequest { class: Some(0), switch, ..SampleRequest::seeds([3]) });
+        let frames = |clip: &Tensor, from, n| pixels(&clip.narrow(2, from, n).unwrap());
+        assert_eq!(frames(&turned, 0, 6), frames(&one(0), 0, 6));
+        assert_ne!(frames(&turned, 6, 1), frames(&one(0), 6, 1));
+    }
+    let nets = trainer(&["categories.count=0", "discriminator.video=full", "train.class_loss=none"]);
+    let switch = Some(ClassSwitch { frame: 6, class: 0 });
+    assert!(nets.sampler().unwrap().sample(&SampleRequest { switch, ..SampleRequest::seeds([3]) }).is_err());
+}
+
+const IMAGE_TO_VIDEO: &[&str] = &[
+    "task=image-to-video",
+    "categories.count=0",
+    "discriminator.video=full",
+    "train.class_loss=none",
+    "train.lr=2e-3",
+    "train.l1_weight=100",
+    "latent.content=24",
+];
+
+/// The L1 term is learnt, and reaches encoder and generator.
+#[test]
+fn image_to_video_learns_to_show_the_given_frame() {
+    let mut nets = trainer(IMAGE_TO_VIDEO);
+    let distances: Vec<f64> = (1..=30).map(|k| step(&mut nets, k, 0).unwrap()["reconstruction"]).collect();
+    let mean = |d: &[f64]| d.iter().sum::<f64>() / d.len() as f64;
+    let (early, late) = (mean(&distances[..5]), mean(&distances[25..]));
+    assert!(late < 0.9 * early, "{distances:?}");
+    assert!(nets.parameters()["encoder"] > 0);
+}
+
+#[test]
+fn image_to_video_samples_from_given_frames() {
+    let mut nets = trainer(IMAGE_TO_VIDEO);
+    step(&mut nets, 1, 0).unwrap();
+    let sampler = nets.sampler().unwrap();
+    assert_eq!(sampler.spec().context_frames, 1);
+    let error = sampler.sample(&SampleRequest::seeds([1])).unwrap_err().to_string();
+    assert!(error.contains("given frame"), "{error}");
+    let frames = |n: usize| {
+        let dims = [n, 3, 1, 32, 32];
+        Some(Rng::new(2).stream("x").uniform_tensor(&dims[..], -1.0, 1.0, DType::F32, &Device::Cpu).unwrap())
+    };
+    let both = SampleRequest { context: frames(2), ..SampleRequest::seeds([1, 1]) };
+    let clips = sampler.sample(&both).unwrap().tensor;
+    assert_ne!(pixels(&clips.get(0).unwrap()), pixels(&clips.get(1).unwrap()));
+    // The first frame is decoded from the given frame alone, later ones depend on the seed.
+    let one = SampleRequest { context: frames(1), ..SampleRequest::seeds([1, 2]) };
+    let clips = sampler.sample(&one).unwrap().tensor;
+    let frame = |clip: usize, k| pixels(&clips.get(clip).unwrap().narrow(1, k, 1).unwrap());
+    assert_eq!(frame(0, 0), frame(1, 0));
+    assert_ne!(frame(0, 5), frame(1, 5));
+    let three = SampleRequest { context: frames(3), ..SampleRequest::seeds([1, 2]) };
+    assert!(sampler.sample(&three).unwrap_err().to_string().contains("give 1 or 2"));
+}
