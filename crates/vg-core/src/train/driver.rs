@@ -4,14 +4,16 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
+use candle_core::Tensor;
+
 use super::log::{Scalar, StepLog, check_finite};
 use super::observer::{Observer, StepReport};
 use super::trainer::{StepCx, Trainer};
 use crate::checkpoint::{CheckpointReader, CheckpointWriter, Progress, step_folders};
 use crate::grad::Tape;
 use crate::model::{Experiment, Init};
-use crate::sample::SampleRequest;
-use crate::{BatchSource, Error, Result, Rng};
+use crate::sample::{SampleRequest, SampleSpec};
+use crate::{BatchSource, BatchSpec, Error, Result, Rng};
 
 /// Folder of a run's checkpoints, inside the run's folder.
 pub const CHECKPOINTS: &str = "checkpoints";
@@ -180,11 +182,24 @@ impl<'a> Driver<'a> {
             || is_tick(step, schedule.checkpoint_every)
     }
 
-    fn sample(&self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
-        if schedule.samples == 0 {
+    fn sample(&mut self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
+        let sampler = self.trainer.sampler()?;
+        let spec = sampler.spec();
+        if schedule.samples == 0 || spec.max_frames == 0 {
             return Ok(());
         }
-        let clips = self.trainer.sampler()?.sample(&SampleRequest::seeds(0..schedule.samples))?;
+        let mut request = SampleRequest::seeds(0..schedule.samples);
+        if spec.context_frames > 0 {
+            let wanted = BatchSpec {
+                images: 0,
+                labels: Vec::new(),
+                maps: Vec::new(),
+                flip: false,
+                ..self.trainer.needs()
+            };
+            request.context = Some(context(self.source, wanted, &spec, schedule.samples, &self.init)?);
+        }
+        let clips = sampler.sample(&request)?;
         observer.samples(self.progress, &clips)
     }
 
@@ -199,6 +214,19 @@ impl<'a> Driver<'a> {
         remove_old(&folder, schedule.keep_checkpoints.max(2))?;
         observer.checkpoint(self.progress, &path)
     }
+}
+
+/// First frames of the first clips of the data, the same at every tick.
+fn context(
+    source: &mut dyn BatchSource,
+    wanted: BatchSpec,
+    spec: &SampleSpec,
+    clips: u64,
+    init: &Init,
+) -> Result<Tensor> {
+    let wanted = BatchSpec { clips: clips as usize, ..wanted };
+    let batch = source.batch(&wanted, 0)?.to(init.dtype, &init.device)?;
+    Ok(batch.clips.narrow(2, 0, spec.context_frames)?.contiguous()?)
 }
 
 fn is_tick(step: u64, every: u64) -> bool {
