@@ -100,6 +100,11 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Starts from weights of another run; see [`Trainer::start_from`].
+    pub fn start_from(&mut self, checkpoint: &CheckpointReader) -> Result<()> {
+        self.trainer.start_from(checkpoint)
+    }
+
     /// The trainer.
     pub fn trainer(&self) -> &dyn Trainer {
         &*self.trainer
