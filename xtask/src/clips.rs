@@ -25,13 +25,23 @@ pub fn write(path: &Path, clips: &Clips, scale: Option<usize>) -> Result<()> {
 
 /// [`write()`] for clips that are decoded already.
 pub fn write_frames(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
-    let height = frames.first().map_or(COMFORTABLE, |f| f.height.max(1));
-    let scale = scale.unwrap_or_else(|| (COMFORTABLE / height).max(1));
-    let frames: Vec<Frames> = frames.into_iter().map(|f| enlarge(f, scale)).collect();
+    let frames = enlarged(frames, scale);
     if ending(path) == "png" {
         return media::write(path, &media::sheet(&frames, 1)?, FRAMES_PER_SEC);
     }
     media::write_grid(path, &frames, columns(frames.len()), FRAMES_PER_SEC)
+}
+
+/// Writes clips of one frame as one picture with a grid of them; the path ends with `.png`.
+pub fn write_stills(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
+    let frames = enlarged(frames, scale);
+    media::write_grid(path, &frames, columns(frames.len()), FRAMES_PER_SEC)
+}
+
+fn enlarged(frames: Vec<Frames>, scale: Option<usize>) -> Vec<Frames> {
+    let height = frames.first().map_or(COMFORTABLE, |f| f.height.max(1));
+    let scale = scale.unwrap_or_else(|| (COMFORTABLE / height).max(1));
+    frames.into_iter().map(|f| enlarge(f, scale)).collect()
 }
 
 /// Refuses a file ending that cannot be written, before any work is done.

@@ -123,6 +123,8 @@ pub struct Mixture {
     pub kmeans_iterations: usize,
     /// Iterations of expectation-maximisation.
     pub em_iterations: usize,
+    /// Seed of the first centres.
+    pub seed: u64,
 }
 
 /// How the mask's sizes are put together.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use vg_core::rng::Stream;
-use vg_core::{Error, Result};
+use vg_core::{Error, Result, Rng};
 
 use crate::config;
 
@@ -38,7 +38,8 @@ impl Mixture {
 
     /// The mixture for `codes` `[N, dim]`, row by row: k-means++ and Lloyd's iterations, then EM. Fewer codes than components leave
     /// components of weight 0; no codes give [`Mixture::standard`].
-    pub fn fit(codes: &[f64], dim: usize, settings: &config::Mixture, stream: &mut Stream) -> Self {
+    pub fn fit(codes: &[f64], dim: usize, settings: &config::Mixture) -> Self {
+        let mut stream = Rng::new(settings.seed).stream("mixture");
         let rows: Vec<&[f64]> = codes.chunks_exact(dim).collect();
         let mut mixture = Self::standard(settings.components, dim);
         if rows.is_empty() {
@@ -46,7 +47,7 @@ impl Mixture {
         }
         let spread: Vec<f64> =
             variance(&rows).into_iter().map(|v| (FLOOR * v).max(f64::MIN_POSITIVE)).collect();
-        let mut centres = seeds(&rows, settings.components.min(rows.len()), stream);
+        let mut centres = seeds(&rows, settings.components.min(rows.len()), &mut stream);
         let mut owners = nearest(&rows, &centres);
         for _ in 0..settings.kmeans_iterations {
             move_to_means(&rows, &owners, &mut centres);
@@ -252,10 +253,9 @@ fn one_hot(k: usize, n: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use vg_core::Rng;
 
     fn settings(components: usize) -> config::Mixture {
-        config::Mixture { components, codes: 1000, kmeans_iterations: 5, em_iterations: 30 }
+        config::Mixture { components, codes: 1000, kmeans_iterations: 5, em_iterations: 30, seed: 1 }
     }
 
     /// 1000 codes around (-3, 0) and (5, 1), three to one, standard deviations 0.5 and 2.
@@ -269,7 +269,7 @@ mod tests {
     }
 
     fn fitted(components: usize) -> Mixture {
-        Mixture::fit(&codes(), 2, &settings(components), &mut Rng::new(1).stream("fit"))
+        Mixture::fit(&codes(), 2, &settings(components))
     }
 
     #[test]
@@ -279,8 +279,9 @@ mod tests {
         assert!((m.weights[small] - 0.25).abs() < 0.01, "{m:?}");
         for (k, mean, std) in [(small, [5.0, 1.0], 2.0), (large, [-3.0, 0.0], 0.5)] {
             for d in 0..2 {
-                assert!((m.row(&m.means, k)[d] - mean[d]).abs() < 0.2, "{m:?}");
-                assert!((m.row(&m.vars, k)[d].sqrt() / std - 1.0).abs() < 0.1, "{m:?}");
+                // Three standard errors of a mean over 250 codes.
+                assert!((m.row(&m.means, k)[d] - mean[d]).abs() < 0.4, "{m:?}");
+                assert!((m.row(&m.vars, k)[d].sqrt() / std - 1.0).abs() < 0.15, "{m:?}");
             }
         }
     }
@@ -290,12 +291,12 @@ mod tests {
         let codes = codes();
         let after = |n: usize| {
             let settings = config::Mixture { em_iterations: n, ..settings(5) };
-            Mixture::fit(&codes, 2, &settings, &mut Rng::new(1).stream("fit")).log_likelihood(&codes)
+            Mixture::fit(&codes, 2, &settings).log_likelihood(&codes)
         };
         let values: Vec<f64> = [0, 1, 3, 10].map(after).into();
         assert!(values.windows(2).all(|w| w[1] >= w[0] - 1e-9), "{values:?}");
         assert_eq!(fitted(5), fitted(5));
-        let other = Mixture::fit(&codes, 2, &settings(5), &mut Rng::new(2).stream("fit"));
+        let other = Mixture::fit(&codes, 2, &config::Mixture { seed: 2, ..settings(5) });
         assert_ne!(fitted(5), other);
     }
 
@@ -313,10 +314,10 @@ mod tests {
     #[test]
     fn few_codes_leave_components_without_weight() {
         let mut stream = Rng::new(1).stream("fit");
-        let m = Mixture::fit(&[1.0, 2.0, 1.0, 2.0], 2, &settings(4), &mut stream);
+        let m = Mixture::fit(&[1.0, 2.0, 1.0, 2.0], 2, &settings(4));
         assert!((m.weights.iter().sum::<f64>() - 1.0).abs() < 1e-12);
         assert!(m.draw(&mut stream).iter().all(|x| x.is_finite()));
-        assert_eq!(Mixture::fit(&[], 2, &settings(4), &mut stream), Mixture::standard(4, 2));
+        assert_eq!(Mixture::fit(&[], 2, &settings(4)), Mixture::standard(4, 2));
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn paper() -> Config {
         generator: Generator { z_dim: 100, channels: 64, conditioning: Conditioning::Map },
         discriminator: Discriminator { channels: 64 },
         classifier: Classifier { classes: 101, dropout: 0.5, start: Start::Discriminator },
-        mixture: Mixture { components: 256, codes: 4096, kmeans_iterations: 10, em_iterations: 20 },
+        mixture: Mixture { components: 256, codes: 4096, kmeans_iterations: 10, em_iterations: 20, seed: 0 },
         train: Train {
             batch: 64,
             lr: 2e-4,
@@ -170,7 +170,7 @@ fn tiny() -> Config {
     config.generator = Generator { z_dim: 5, channels: 3, ..config.generator };
     config.discriminator.channels = 2;
     config.classifier.classes = 4;
-    config.mixture = Mixture { components: 3, codes: 64, kmeans_iterations: 4, em_iterations: 4 };
+    config.mixture = Mixture { components: 3, codes: 64, kmeans_iterations: 4, em_iterations: 4, seed: 0 };
     config.train.batch = 3;
     config
 }

@@ -1,5 +1,9 @@
 //! `cargo xtask sample`.
 
+mod given;
+mod parts;
+
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,6 +16,7 @@ use vg_core::model::{Init, parse_config_file};
 use vg_core::sample::{SampleRequest, Sampler};
 use vg_data::Frames;
 
+use self::given::Given;
 use crate::failure::{Done, Failure};
 use crate::run::{RunFolder, RunRecord};
 use crate::{clips, console, registry, threads};
@@ -26,7 +31,8 @@ const AT_ONCE: u64 = 16;
 #[command(after_help = "Examples:\n  \
     cargo xtask sample runs/0001-tgan-shapes\n  \
     cargo xtask sample runs/0001-tgan-shapes/checkpoints/step-000500 --num 4 --scale 2 --out four.gif\n  \
-    cargo xtask sample published/ --seed 100 --out sheet.png")]
+    cargo xtask sample published/ --seed 100 --out sheet.png\n  \
+    cargo xtask sample runs/0002-vgan-shapes --num 4 --parts --out layers.gif")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;
     /// owner/name on the Hugging Face hub in builds with the feature `hub`
@@ -44,6 +50,15 @@ pub struct Args {
     /// Class of all clips, for models with classes; drawn from the seed when absent
     #[arg(long, value_name = "K")]
     class: Option<usize>,
+    /// Data set that gives the first frames, for models that continue clips; see `cargo xtask datasets`
+    #[arg(long, value_name = "SET")]
+    data: Option<String>,
+    /// Where downloaded data sets live; `data` when absent
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Also write what the clips were made of, for models with such parts: OUT-mask.gif, OUT-background.png and so on
+    #[arg(long)]
+    parts: bool,
     /// File to write; its ending is the format: .gif and .apng loop, .png is a sheet with one clip a row, .mp4 and .webm
     /// need the ffmpeg program
     #[arg(long, default_value = "samples.gif", value_name = "FILE")]
@@ -67,11 +82,12 @@ pub fn run(args: &Args) -> Result<Done> {
     threads::fix(args.threads)?;
     let weights = open(&args.source)?;
     let sampler = sampler(&weights)?;
-    refuse_conditions(&*sampler)?;
-    let frames = draw(&*sampler, args, seeds)?;
-    let clip = frames.first().map(|f| (f.frames, f.size()));
-    clips::write_frames(&args.out, frames, args.scale.map(|n| n as usize))?;
-    report(args, &weights, clip, started.elapsed().as_secs_f64())?;
+    let made = draw(&*sampler, args, seeds)?;
+    let clip = made.clips.first().map(|f| (f.frames, f.size()));
+    let scale = args.scale.map(|n| n as usize);
+    clips::write_frames(&args.out, made.clips, scale)?;
+    let parts = parts::write(&args.out, made.parts, scale)?;
+    report(args, &weights, clip, &parts, started.elapsed().as_secs_f64())?;
     Ok(Done::Good)
 }
 
@@ -140,51 +156,67 @@ fn sampler(weights: &Weights) -> Result<Box<dyn Sampler>> {
     Ok(experiment.sampler(weights, &Init::cpu(0))?)
 }
 
-/// Clips are made from noise alone here.
-fn refuse_conditions(sampler: &dyn Sampler) -> Result<()> {
-    let spec = sampler.spec();
-    let needed = match (spec.context_frames, spec.maps.as_slice()) {
-        (0, []) => return Ok(()),
-        (n, []) => format!("{n} given frames"),
-        (_, maps) => format!("condition maps ({})", maps.join(", ")),
-    };
-    let text = format!("this model needs {needed} for every clip; `sample` makes clips from noise alone");
-    Err(Failure::new(text).hint("the sample clips of a training run show it on its data").into())
+/// What was drawn.
+#[derive(Default)]
+struct Made {
+    clips: Vec<Frames>,
+    /// By name, where they were asked for.
+    parts: BTreeMap<&'static str, Vec<Frames>>,
 }
 
-fn draw(sampler: &dyn Sampler, args: &Args, seeds: Range<u64>) -> Result<Vec<Frames>> {
-    let mut frames = Vec::new();
+fn draw(sampler: &dyn Sampler, args: &Args, seeds: Range<u64>) -> Result<Made> {
+    let mut given = Given::of(args, &sampler.spec())?;
+    let mut made = Made::default();
     let mut start = seeds.start;
     while start < seeds.end {
         let end = seeds.end.min(start.saturating_add(AT_ONCE));
-        let request =
-            SampleRequest { frames: args.frames, class: args.class, ..SampleRequest::seeds(start..end) };
-        let clips = sampler.sample(&request)?;
-        frames.extend(Frames::from_tensor(&clips.tensor, clips.pixels)?);
+        let context = given.take((start - seeds.start)..(end - seeds.start))?;
+        let request = SampleRequest {
+            frames: args.frames,
+            class: args.class,
+            context,
+            ..SampleRequest::seeds(start..end)
+        };
+        let clips = if args.parts {
+            let (clips, parts) = sampler.sample_parts(&request)?;
+            if parts.is_empty() {
+                let text = "--parts: this model makes its clips in one piece";
+                return Err(Failure::new(text).hint("leave `--parts` out").into());
+            }
+            for (name, part) in parts {
+                made.parts.entry(name).or_default().extend(Frames::from_tensor(&part.tensor, part.pixels)?);
+            }
+            clips
+        } else {
+            sampler.sample(&request)?
+        };
+        made.clips.extend(Frames::from_tensor(&clips.tensor, clips.pixels)?);
         start = end;
     }
-    Ok(frames)
+    Ok(made)
 }
 
 fn report(
     args: &Args,
     weights: &Weights,
     clip: Option<(usize, vg_data::FrameSize)>,
+    parts: &[PathBuf],
     secs: f64,
 ) -> Result<()> {
     let (frames, size) = clip.ok_or_else(|| Failure::new("the model made no clips"))?;
     if args.json {
         return console::json(&json!({
             "file": args.out, "weights": weights.source(), "clips": args.num, "seed": args.seed, "frames": frames,
-            "height": size.height, "width": size.width, "channels": size.channels, "secs": secs,
+            "height": size.height, "width": size.width, "channels": size.channels, "secs": secs, "parts": parts,
         }));
     }
     let out = args.out.display();
     let last = args.seed + (args.num - 1);
-    Ok(console::result(format!(
+    console::result(format!(
         "{out}: {} clips of {frames} frames of {size} from {}, seeds {} to {last}, {secs:.2} s",
         args.num,
         weights.source(),
         args.seed,
-    ))?)
+    ))?;
+    Ok(parts.iter().try_for_each(|part| console::result(part.display()))?)
 }

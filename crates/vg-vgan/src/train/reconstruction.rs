@@ -11,7 +11,7 @@ use vg_core::nn::{Mode, ParamStore};
 use vg_core::optim::{ParamGroup, step_all};
 use vg_core::sample::Sampler;
 use vg_core::train::{StepCx, Trainer};
-use vg_core::{Batch, BatchSpec, Result, Rng};
+use vg_core::{Batch, BatchSpec, Result};
 
 use super::{clips, count};
 use crate::config::Config;
@@ -64,8 +64,7 @@ impl AutoencoderTrainer {
     pub fn mixture(&self) -> &Mixture {
         self.mixture.get_or_init(|| {
             let codes: Vec<f64> = self.codes.iter().flatten().copied().collect();
-            let mut stream = Rng::new(self.init.seed).stream("mixture");
-            Mixture::fit(&codes, self.config.generator.z_dim, &self.config.mixture, &mut stream)
+            Mixture::fit(&codes, self.config.generator.z_dim, &self.config.mixture)
         })
     }
 
