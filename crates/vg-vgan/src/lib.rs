@@ -13,6 +13,7 @@ mod mixture;
 pub mod parity;
 mod presets;
 mod sample;
+pub mod t7;
 mod train;
 
 use vg_core::Result;

@@ -278,10 +278,11 @@ mod tests {
         let (small, large) = if m.weights[0] < m.weights[1] { (0, 1) } else { (1, 0) };
         assert!((m.weights[small] - 0.25).abs() < 0.01, "{m:?}");
         for (k, mean, std) in [(small, [5.0, 1.0], 2.0), (large, [-3.0, 0.0], 0.5)] {
-            for d in 0..2 {
+            let (means, vars) = (m.row(&m.means, k), m.row(&m.vars, k));
+            for ((got, var), want) in means.iter().zip(vars).zip(mean) {
                 // Three standard errors of a mean over 250 codes.
-                assert!((m.row(&m.means, k)[d] - mean[d]).abs() < 0.4, "{m:?}");
-                assert!((m.row(&m.vars, k)[d].sqrt() / std - 1.0).abs() < 0.15, "{m:?}");
+                assert!((got - want).abs() < 0.4, "{m:?}");
+                assert!((var.sqrt() / std - 1.0).abs() < 0.15, "{m:?}");
             }
         }
     }

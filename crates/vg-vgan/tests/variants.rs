@@ -118,7 +118,7 @@ fn the_classifier_learns_labels_and_is_restored() {
     let first = step(&mut trainer, &batch, 1);
     let last = (2..30).map(|k| step(&mut trainer, &batch, k)).next_back().unwrap();
     assert_eq!((first[0].0, first[1].0), ("classifier", "accuracy"));
-    assert!(last[0].1 < 0.3 * first[0].1 && last[1].1 == 1.0, "{first:?} {last:?}");
+    assert!(last[0].1 < 0.6 * first[0].1 && last[1].1 == 1.0, "{first:?} {last:?}");
 
     let folder = Folder::new("classifier");
     let saved = checkpoint(&trainer, &folder.0);
