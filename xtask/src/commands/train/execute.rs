@@ -151,7 +151,7 @@ fn setup_of(folder: &RunFolder, record: &RunRecord) -> Result<Setup> {
 /// The checkpoint of another run, or the newest of a run's.
 fn starting_point(path: &Path) -> Result<CheckpointReader> {
     if path.join(RunRecord::FILE).exists() {
-        return Ok(RunFolder::at(path).newest_checkpoint()?);
+        return RunFolder::at(path).newest_checkpoint();
     }
     let found = CheckpointReader::open(path);
     Ok(found.map_err(|e| {
