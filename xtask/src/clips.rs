@@ -27,8 +27,7 @@ pub fn write(path: &Path, clips: &Clips, scale: Option<usize>) -> Result<()> {
 
 /// [`write()`] for clips that are decoded already.
 pub fn write_frames(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
-    let scale = scale.unwrap_or_else(|| comfortable(&frames));
-    let frames: Vec<Frames> = frames.into_iter().map(|f| enlarge(f, scale)).collect();
+    let frames = enlarged(frames, scale);
     if ending(path) == "png" {
         return media::write(path, &media::sheet(&frames, 1)?, FRAMES_PER_SEC);
     }
@@ -47,7 +46,7 @@ pub fn write_table(
     scale: Option<usize>,
 ) -> Result<Vec<PathBuf>> {
     let scale = scale.unwrap_or_else(|| comfortable(&frames));
-    let frames: Vec<Frames> = frames.into_iter().map(|f| enlarge(f, scale)).collect();
+    let frames = enlarged(frames, Some(scale));
     let picture = path.with_extension("png");
     let animation = if ending(path) == "png" { path.with_extension("gif") } else { path.to_path_buf() };
     media::write_grid(&animation, &frames, columns, FRAMES_PER_SEC)?;
@@ -62,6 +61,17 @@ fn stills(clip: &Frames) -> Frames {
     let pick = |k: usize| k * (clip.frames - 1) / (n - 1).max(1);
     let data = (0..n).flat_map(|k| clip.frame(pick(k)).unwrap_or_default().to_vec()).collect();
     Frames { frames: n, data, ..*clip }
+}
+
+/// Writes clips of one frame as one picture with a grid of them; the path ends with `.png`.
+pub fn write_stills(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
+    let frames = enlarged(frames, scale);
+    media::write_grid(path, &frames, columns(frames.len()), FRAMES_PER_SEC)
+}
+
+fn enlarged(frames: Vec<Frames>, scale: Option<usize>) -> Vec<Frames> {
+    let scale = scale.unwrap_or_else(|| comfortable(&frames));
+    frames.into_iter().map(|f| enlarge(f, scale)).collect()
 }
 
 /// Refuses a file ending that cannot be written, before any work is done.

@@ -18,6 +18,8 @@ pub struct Registered {
 pub static MODELS: &[Registered] = &[
     #[cfg(feature = "tgan")]
     Registered { entry: vg_tgan::ENTRY, parity: vg_tgan::parity::run },
+    #[cfg(feature = "vgan")]
+    Registered { entry: vg_vgan::ENTRY, parity: vg_vgan::parity::run },
     #[cfg(feature = "mocogan")]
     Registered { entry: vg_mocogan::ENTRY, parity: vg_mocogan::parity::run },
 ];

@@ -14,7 +14,7 @@ pub struct SampleSpec {
     pub clip: ClipSpec,
     /// Pixel scale of the clips.
     pub pixels: Pixels,
-    /// Most frames a request may ask for.
+    /// Most frames a request may ask for; 0 for a model that makes no clips (a classifier).
     pub max_frames: usize,
     /// Classes that may be asked for; 0 for an unconditional model.
     pub classes: usize,
@@ -214,6 +214,15 @@ pub trait Sampler {
     /// # Errors
     /// [`Error::Unsupported`] for what the model cannot do: too many frames, an unknown class, missing context.
     fn sample(&self, request: &SampleRequest) -> Result<Clips>;
+
+    /// The clips, and by name the parts that they were made of, one entry per seed: masks, backgrounds (clips of one frame) and the
+    /// like. Models without parts have none.
+    ///
+    /// # Errors
+    /// As [`Sampler::sample`].
+    fn sample_parts(&self, request: &SampleRequest) -> Result<(Clips, BTreeMap<&'static str, Clips>)> {
+        Ok((self.sample(request)?, BTreeMap::new()))
+    }
 }
 
 #[cfg(test)]

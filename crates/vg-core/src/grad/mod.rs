@@ -14,7 +14,7 @@ use std::collections::hash_map::Entry;
 
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, TensorId, WithDType};
 
-pub use tape::Tape;
+pub use tape::{Mark, Tape, mark, rewind};
 pub(crate) use tape::{apply1, apply2, apply3, clear, part, settle};
 
 use crate::Result;
@@ -34,6 +34,11 @@ impl Grads {
     /// Takes a gradient out.
     pub fn remove(&mut self, variable: &Tensor) -> Option<Tensor> {
         self.0.remove(&variable.id())
+    }
+
+    /// Adds the gradients of another loss.
+    pub fn accumulate(&mut self, other: Self) -> Result<()> {
+        other.0.into_iter().try_for_each(|(id, grad)| self.add(id, grad))
     }
 
     fn add(&mut self, id: TensorId, grad: Tensor) -> Result<()> {

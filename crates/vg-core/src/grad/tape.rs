@@ -63,6 +63,28 @@ pub(crate) fn clear() {
     });
 }
 
+/// A place in what this thread has recorded; see [`mark`].
+#[derive(Clone, Copy, Debug)]
+pub struct Mark(usize);
+
+/// The place behind the newest record of this thread.
+pub fn mark() -> Mark {
+    STATE.with_borrow(|s| match s {
+        State::Record(records) => Mark(records.len()),
+        _ => Mark(0),
+    })
+}
+
+/// Forgets what was recorded after a mark, and with it the memory that a backward pass through it would need: results from there
+/// pass no gradients on any more.
+pub fn rewind(mark: Mark) {
+    STATE.with_borrow_mut(|s| {
+        if let State::Record(records) = s {
+            records.truncate(mark.0);
+        }
+    });
+}
+
 /// The records of this thread while a backward pass walks them.
 pub(super) struct Paused(Vec<Rc<Record>>);
 

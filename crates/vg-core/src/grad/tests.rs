@@ -39,6 +39,26 @@ fn a_tape_gives_the_gradients_of_candle_bit_for_bit() {
 }
 
 #[test]
+fn what_stands_before_a_mark_survives_an_update_of_other_weights() {
+    let (x, w, other) = (variable("x", &[1, 1, 4]), variable("w", &[1, 1, 3]), variable("v", &[1, 1, 2]));
+    let p = ConvParams::default();
+    let _tape = Tape::start();
+    let y = conv(x.as_tensor(), w.as_tensor(), &p).unwrap();
+    let here = mark();
+    let z = conv(&y.detach(), other.as_tensor(), &p).unwrap();
+    let mut grads = backward(&z).unwrap();
+    grads.accumulate(backward(&z).unwrap()).unwrap();
+    let once = backward(&z).unwrap().remove(other.as_tensor()).unwrap();
+    let twice = grads.get(other.as_tensor()).unwrap();
+    assert_eq!((once * 2.0).unwrap().to_vec3::<f32>().unwrap(), twice.to_vec3::<f32>().unwrap());
+    let rule = crate::optim::Adam::new(0.1, 0.5, 0.999);
+    let mut group = crate::optim::ParamGroup::new("v", [("v".to_owned(), other.clone())], rule).unwrap();
+    crate::optim::step_since(here, [(&mut group, &grads)]).unwrap();
+    assert!(backward(&z).unwrap().get(other.as_tensor()).is_none());
+    assert!(backward(&y).unwrap().get(w.as_tensor()).is_some());
+}
+
+#[test]
 fn constants_and_cleared_records_get_nothing() {
     let x = variable("x", &[1, 1, 4]);
     let w = variable("w", &[1, 1, 3]);

@@ -9,6 +9,7 @@
 //! | [`attention`] | softmax of the last axis, scaled dot-product attention | two orders |
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
 //! | [`gates`] | the pointwise parts of LSTM, GRU and ConvGRU cells | one order |
+//! | [`blend`] | a foreground over a background through a mask | one order |
 //! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
 //! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
@@ -23,6 +24,7 @@ mod activation_sum;
 pub mod attention;
 mod axes;
 pub mod batch_norm;
+pub mod blend;
 pub mod channel;
 pub mod conv;
 pub mod gates;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{Tensor, Var};
 
 use crate::checkpoint::{CheckpointReader, CheckpointWriter};
-use crate::grad::{Grads, backward, clear};
+use crate::grad::{Grads, Mark, backward, clear, rewind};
 use crate::{Error, Result};
 
 /// An update rule; its state per variable lives in the [`ParamGroup`].
@@ -159,6 +159,16 @@ pub fn update<const N: usize>(losses: [(&mut ParamGroup, &Tensor); N]) -> Result
         group.step(&grads)?;
     }
     clear();
+    Ok(())
+}
+
+/// [`step_all`], but what was recorded up to `mark` stays: for a network that is updated later, from a loss that sees these groups'
+/// new weights (VGAN's generator). None of these groups' variables may have been used before the mark.
+pub fn step_since<const N: usize>(mark: Mark, groups: [(&mut ParamGroup, &Grads); N]) -> Result<()> {
+    for (group, grads) in groups {
+        group.step(grads)?;
+    }
+    rewind(mark);
     Ok(())
 }
 

@@ -7,5 +7,5 @@ mod rmsprop;
 
 pub use adam::{Adam, AdamEpsilon, WeightDecay};
 pub use ema::Ema;
-pub use group::{Optimizer, ParamGroup, step_all, update};
+pub use group::{Optimizer, ParamGroup, step_all, step_since, update};
 pub use rmsprop::{EpsilonPlacement, RmsProp};

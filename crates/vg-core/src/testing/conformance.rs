@@ -89,6 +89,19 @@ fn weights<M: Model>(trainer: &dyn Trainer) -> Weights {
     Weights::new("the trainer", config, saved(trainer).model_tensors().clone())
 }
 
+/// A request for one clip per seed, with given frames for models that take them: the same for each clip.
+fn request(sampler: &dyn Sampler, seeds: &[u64]) -> SampleRequest {
+    let spec = sampler.spec();
+    let mut request = SampleRequest::seeds(seeds.iter().copied());
+    if spec.context_frames > 0 {
+        let dims = crate::ClipSpec { frames: spec.context_frames, ..spec.clip }.dims(1);
+        let mut stream = Rng::new(2).stream("context");
+        let context = stream.uniform_tensor(&dims[..], -1.0, 1.0, DType::F32, &Device::Cpu);
+        request.context = Some(context.expect("a CPU tensor"));
+    }
+    request
+}
+
 fn elements(clips: &Tensor) -> Vec<f32> {
     clips.flatten_all().expect("a tensor").to_vec1().expect("f32 clips")
 }
@@ -171,21 +184,21 @@ pub fn a_saved_and_loaded_run_continues_bit_for_bit<M: Model>() {
 pub fn samples_have_the_promised_shape_and_range<M: Model>() {
     let trainer = fresh::<M>();
     let sampler = trainer.sampler().expect("a sampler");
-    let clips = sampler.sample(&SampleRequest::seeds([1, 2, 3])).expect("samples");
+    let clips = sampler.sample(&request(&*sampler, &[1, 2, 3])).expect("samples");
     assert_eq!(clips.tensor.dims(), sampler.spec().clip.dims(3));
     let values = elements(&clips.tensor);
     assert!(values.iter().all(|x| (-1.0..=1.0).contains(x)), "a value outside [-1, 1]");
-    assert!(sampler.sample(&SampleRequest { frames: Some(0), ..SampleRequest::seeds([1]) }).is_err());
+    assert!(sampler.sample(&SampleRequest { frames: Some(0), ..request(&*sampler, &[1]) }).is_err());
     let class = sampler.spec().classes;
-    assert!(sampler.sample(&SampleRequest { class: Some(class), ..SampleRequest::seeds([1]) }).is_err());
+    assert!(sampler.sample(&SampleRequest { class: Some(class), ..request(&*sampler, &[1]) }).is_err());
 }
 
 /// The clip of a seed is the same alone and among others.
 pub fn a_clip_does_not_depend_on_its_neighbours<M: Model>() {
     let trainer = fresh::<M>();
     let sampler = trainer.sampler().expect("a sampler");
-    let all = sampler.sample(&SampleRequest::seeds([4, 5, 6])).expect("samples").tensor;
-    let alone = sampler.sample(&SampleRequest::seeds([5])).expect("a sample").tensor;
+    let all = sampler.sample(&request(&*sampler, &[4, 5, 6])).expect("samples").tensor;
+    let alone = sampler.sample(&request(&*sampler, &[5])).expect("a sample").tensor;
     let (all, alone) = (elements(&all.get(1).expect("three clips")), elements(&alone));
     assert_eq!(all, alone);
 }
@@ -194,8 +207,9 @@ pub fn a_clip_does_not_depend_on_its_neighbours<M: Model>() {
 pub fn saved_weights_sample_like_the_trainer<M: Model>() {
     let mut trainer = fresh::<M>();
     run(&mut trainer, 0, 1);
-    let request = SampleRequest::seeds([8]);
-    let direct = trainer.sampler().expect("a sampler").sample(&request).expect("a sample").tensor;
+    let sampler = trainer.sampler().expect("a sampler");
+    let request = request(&*sampler, &[8]);
+    let direct = sampler.sample(&request).expect("a sample").tensor;
     let loaded = M::sampler(&tiny::<M>(), &weights::<M>(&trainer), &Init::cpu(0)).expect("fitting weights");
     assert_eq!(elements(&loaded.sample(&request).expect("a sample").tensor), elements(&direct));
 }

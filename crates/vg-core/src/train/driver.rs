@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use candle_core::Tensor;
+
 use super::log::{Scalar, StepLog, check_finite};
 use super::observer::{Observer, StepReport};
 use super::trainer::{StepCx, Trainer};
 use crate::checkpoint::{CheckpointReader, CheckpointWriter, Progress, step_folders};
 use crate::grad::Tape;
 use crate::model::{Experiment, Init};
-use crate::sample::SampleRequest;
+use crate::sample::{SampleRequest, SampleSpec};
 use crate::{BatchSource, BatchSpec, Error, Result, Rng};
 
 /// Folder of a run's checkpoints, inside the run's folder.
@@ -123,6 +125,11 @@ impl<'a> Driver<'a> {
         Ok(())
     }
 
+    /// Starts from weights of another run; see [`Trainer::start_from`].
+    pub fn start_from(&mut self, checkpoint: &CheckpointReader) -> Result<()> {
+        self.trainer.start_from(checkpoint)
+    }
+
     /// The trainer.
     pub fn trainer(&self) -> &dyn Trainer {
         &*self.trainer
@@ -212,18 +219,23 @@ impl<'a> Driver<'a> {
     }
 
     fn sample(&mut self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
-        if schedule.samples == 0 {
+        let sampler = self.trainer.sampler()?;
+        let spec = sampler.spec();
+        if schedule.samples == 0 || spec.max_frames == 0 {
             return Ok(());
         }
         let mut request = SampleRequest::seeds(0..schedule.samples);
-        let given = self.trainer.sampler()?.spec().context_frames;
-        if given > 0 {
-            // The first frames of the first clips of the data, always the same ones.
-            let spec = BatchSpec { clips: schedule.samples as usize, ..self.trainer.needs() };
-            let clips = self.source.batch(&spec, 0)?.to(self.init.dtype, &self.init.device)?.clips;
-            request.context = Some(clips.narrow(2, 0, given.min(spec.clip.frames))?);
+        if spec.context_frames > 0 {
+            let wanted = BatchSpec {
+                images: 0,
+                labels: Vec::new(),
+                maps: Vec::new(),
+                flip: false,
+                ..self.trainer.needs()
+            };
+            request.context = Some(context(self.source, wanted, &spec, schedule.samples, &self.init)?);
         }
-        let clips = self.trainer.sampler()?.sample(&request)?;
+        let clips = sampler.sample(&request)?;
         observer.samples(self.progress, &clips)
     }
 
@@ -238,6 +250,19 @@ impl<'a> Driver<'a> {
         remove_old(&folder, schedule.keep_checkpoints.max(2))?;
         observer.checkpoint(self.progress, &path)
     }
+}
+
+/// First frames of the first clips of the data, the same at every tick.
+fn context(
+    source: &mut dyn BatchSource,
+    wanted: BatchSpec,
+    spec: &SampleSpec,
+    clips: u64,
+    init: &Init,
+) -> Result<Tensor> {
+    let wanted = BatchSpec { clips: clips as usize, ..wanted };
+    let batch = source.batch(&wanted, 0)?.to(init.dtype, &init.device)?;
+    Ok(batch.clips.narrow(2, 0, spec.context_frames)?.contiguous()?)
 }
 
 fn is_tick(step: u64, every: u64) -> bool {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::log::StepLog;
 use crate::checkpoint::{CheckpointReader, CheckpointWriter};
 use crate::sample::Sampler;
-use crate::{Batch, BatchSpec, Result, Rng};
+use crate::{Batch, BatchSpec, Error, Result, Rng};
 
 /// What a step is given besides its batch.
 pub struct StepCx<'a> {
@@ -58,4 +58,16 @@ pub trait Trainer {
     /// # Errors
     /// [`Error::Weights`](crate::Error::Weights) that lists every missing, unexpected or misshapen tensor.
     fn load(&mut self, from: &CheckpointReader) -> Result<()>;
+
+    /// Takes the weights that this model starts from out of a checkpoint of another run (VGAN's classifier: a discriminator). Optimizers
+    /// start afresh.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] from models that start from nothing, [`Error::Weights`] or [`Error::Data`] for a checkpoint that does
+    /// not fit.
+    fn start_from(&mut self, from: &CheckpointReader) -> Result<()> {
+        let text =
+            format!("this model cannot start from {}: it begins with fresh weights", from.path().display());
+        Err(Error::Unsupported(text))
+    }
 }

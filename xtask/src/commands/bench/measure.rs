@@ -12,7 +12,7 @@ use vg_core::model::{Experiment, Init};
 use vg_core::rng::Stream;
 use vg_core::sample::SampleRequest;
 use vg_core::train::{StepCx, StepLog, Trainer};
-use vg_core::{Batch, BatchSpec, Pixels, Rng};
+use vg_core::{Batch, BatchSpec, ClipSpec, Pixels, Rng};
 
 use super::ModelArgs;
 use super::lock::wait_until_alone;
@@ -149,10 +149,19 @@ fn time_steps(trainer: &mut dyn Trainer, steps: u64, init: &Init) -> Result<f64>
     Ok(median(times.split_off(1)))
 }
 
-/// Median seconds of one request for `clips` clips.
+/// Median seconds of one request for `clips` clips; 0 for a model that makes none.
 fn time_sampling(trainer: &dyn Trainer, clips: u64, steps: u64) -> Result<f64> {
     let sampler = trainer.sampler()?;
-    let request = SampleRequest::seeds(0..clips);
+    let spec = sampler.spec();
+    if spec.max_frames == 0 {
+        return Ok(0.0);
+    }
+    let mut request = SampleRequest::seeds(0..clips);
+    if spec.context_frames > 0 {
+        let given = ClipSpec { frames: spec.context_frames, ..spec.clip };
+        let given = BatchSpec::clips(clips as usize, given, spec.pixels);
+        request.context = Some(random_batch(&given, 0, &mut Rng::new(0).stream("context"))?.clips);
+    }
     let mut times = Vec::new();
     for _ in 0..=steps.min(SAMPLINGS) {
         let started = Instant::now();
@@ -192,11 +201,12 @@ fn print(m: &Measurement) -> Result<()> {
         m.step_secs,
         m.batch as f64 / m.step_secs
     ))?;
-    console::result(format!(
-        "  sampling       {:.5} s ({:.1} clips/s)",
-        m.sample_secs,
-        m.batch as f64 / m.sample_secs
-    ))?;
+    let sampling = if m.sample_secs > 0.0 {
+        format!("{:.5} s ({:.1} clips/s)", m.sample_secs, m.batch as f64 / m.sample_secs)
+    } else {
+        "this model makes no clips".to_owned()
+    };
+    console::result(format!("  sampling       {sampling}"))?;
     console::result(format!(
         "  memory         {} in training, {} in all",
         mib(m.step_rss_mib),

@@ -1,7 +1,10 @@
 //! `cargo xtask sample`.
 
+mod given;
+mod parts;
 mod steer;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -10,9 +13,10 @@ use serde_json::json;
 use vg_core::checkpoint::{CONFIG_FILE, MODEL_FILE, Weights};
 use vg_core::config::ConfigSource;
 use vg_core::model::{Experiment, Init, parse_config_file};
-use vg_core::sample::Sampler;
+use vg_core::sample::{SampleRequest, Sampler};
 use vg_data::Frames;
 
+use self::given::Given;
 use self::steer::Steer;
 use crate::failure::{Done, Failure};
 use crate::run::{RunFolder, RunRecord};
@@ -30,7 +34,8 @@ const AT_ONCE: u64 = 16;
     cargo xtask sample runs/0001-tgan-shapes/checkpoints/step-000500 --num 4 --scale 2 --out four.gif\n  \
     cargo xtask sample published/ --seed 100 --out sheet.png\n  \
     cargo xtask sample runs/0002-mocogan-shapes --grid content=4,motion=6 --out swap.gif\n  \
-    cargo xtask sample runs/0002-mocogan-shapes --fix content=3 --classes 0,1 --frames 32 --speed 0.5")]
+    cargo xtask sample runs/0002-mocogan-shapes --fix content=3 --classes 0,1 --frames 32 --speed 0.5\n  \
+    cargo xtask sample runs/0003-vgan-shapes --num 4 --parts --out layers.gif")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;
     /// owner/name on the Hugging Face hub in builds with the feature `hub`
@@ -44,6 +49,15 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     steer: Steer,
+    /// Data set that gives the first frames, for models that continue clips; see `cargo xtask datasets`
+    #[arg(long, value_name = "SET")]
+    data: Option<String>,
+    /// Where downloaded data sets live; `data` when absent
+    #[arg(long, value_name = "DIR")]
+    root: Option<PathBuf>,
+    /// Also write what the clips were made of, for models with such parts: OUT-mask.gif, OUT-background.png and so on
+    #[arg(long)]
+    parts: bool,
     /// File to write; its ending is the format: .gif and .apng loop, .png is a sheet with one clip a row, .mp4 and .webm
     /// need the ffmpeg program
     #[arg(long, default_value = "samples.gif", value_name = "FILE")]
@@ -67,10 +81,9 @@ pub fn run(args: &Args) -> Result<Done> {
     threads::fix(args.threads)?;
     let weights = open(&args.source)?;
     let sampler = experiment(&weights)?.sampler(&weights, &Init::cpu(0))?;
-    refuse_conditions(&*sampler)?;
-    let frames = draw(&*sampler, args, clips)?;
-    let clip = frames.first().map(|f| (f.frames, f.size()));
-    let files = write(args, frames)?;
+    let made = draw(&*sampler, args, clips)?;
+    let clip = made.clips.first().map(|f| (f.frames, f.size()));
+    let files = write(args, made)?;
     report(args, clips, &files, &weights, clip, started.elapsed().as_secs_f64())?;
     Ok(Done::Good)
 }
@@ -85,18 +98,23 @@ fn check_seeds(args: &Args) -> Result<u64> {
 }
 
 /// Writes the clips and returns the files.
-fn write(args: &Args, frames: Vec<Frames>) -> Result<Vec<PathBuf>> {
+fn write(args: &Args, made: Made) -> Result<Vec<PathBuf>> {
     let scale = args.scale.map(|n| n as usize);
-    match &args.steer.grid {
-        Some(grid) => Ok(clips::write_table(&args.out, frames, grid.columns.number as usize, scale)?),
+    let mut files = match &args.steer.grid {
+        Some(grid) => clips::write_table(&args.out, made.clips, grid.columns.number as usize, scale)?,
         None => {
-            clips::write_frames(&args.out, frames, scale)?;
-            Ok(vec![args.out.clone()])
+            clips::write_frames(&args.out, made.clips, scale)?;
+            vec![args.out.clone()]
         }
-    }
+    };
+    files.extend(parts::write(&args.out, made.parts, scale)?);
+    Ok(files)
 }
 
 /// Weights from a run folder, a checkpoint, a folder of published weights or the hub.
+///
+/// # Errors
+/// [`Failure`] for a place that has none; those of damaged ones.
 pub fn open(source: &str) -> Result<Weights> {
     let path = Path::new(source);
     if path.join(RunRecord::FILE).exists() {
@@ -146,6 +164,9 @@ fn missing(source: &str) -> Failure {
 }
 
 /// The model that weights belong to, with their configuration.
+///
+/// # Errors
+/// For a model that this build does not have, or a configuration that does not fit it.
 pub fn experiment(weights: &Weights) -> Result<Box<dyn Experiment>> {
     let file = parse_config_file(weights.config())
         .map_err(|e| Failure::new(weights.source().to_owned()).because(e))?;
@@ -154,26 +175,37 @@ pub fn experiment(weights: &Weights) -> Result<Box<dyn Experiment>> {
     Ok((registry::find(&file.model)?.entry.open)(&source)?)
 }
 
-/// Clips are made from noise alone here.
-fn refuse_conditions(sampler: &dyn Sampler) -> Result<()> {
-    let spec = sampler.spec();
-    let needed = match (spec.context_frames, spec.maps.as_slice()) {
-        (0, []) => return Ok(()),
-        (n, []) => format!("{n} given frames"),
-        (_, maps) => format!("condition maps ({})", maps.join(", ")),
-    };
-    let text = format!("this model needs {needed} for every clip; `sample` makes clips from noise alone");
-    Err(Failure::new(text).hint("the sample clips of a training run show it on its data").into())
+/// What was drawn.
+#[derive(Default)]
+struct Made {
+    clips: Vec<Frames>,
+    /// By name, where they were asked for.
+    parts: BTreeMap<&'static str, Vec<Frames>>,
 }
 
-fn draw(sampler: &dyn Sampler, args: &Args, clips: u64) -> Result<Vec<Frames>> {
-    let mut frames = Vec::new();
+fn draw(sampler: &dyn Sampler, args: &Args, clips: u64) -> Result<Made> {
+    let mut given = Given::of(args, &sampler.spec())?;
+    let mut made = Made::default();
     for start in (0..clips).step_by(AT_ONCE as usize) {
-        let request = args.steer.request(args.seed, start..clips.min(start + AT_ONCE));
-        let made = sampler.sample(&request)?;
-        frames.extend(Frames::from_tensor(&made.tensor, made.pixels)?);
+        let range = start..clips.min(start + AT_ONCE);
+        let context = given.take(range.clone())?;
+        let request = SampleRequest { context, ..args.steer.request(args.seed, range) };
+        let clips = if args.parts {
+            let (clips, parts) = sampler.sample_parts(&request)?;
+            if parts.is_empty() {
+                let text = "--parts: this model makes its clips in one piece";
+                return Err(Failure::new(text).hint("leave `--parts` out").into());
+            }
+            for (name, part) in parts {
+                made.parts.entry(name).or_default().extend(Frames::from_tensor(&part.tensor, part.pixels)?);
+            }
+            clips
+        } else {
+            sampler.sample(&request)?
+        };
+        made.clips.extend(Frames::from_tensor(&clips.tensor, clips.pixels)?);
     }
-    Ok(frames)
+    Ok(made)
 }
 
 fn report(

@@ -38,6 +38,11 @@ pub fn start(args: &Args) -> Result<Done> {
     }
     let mut loader = vg_data::source(data.open(probe.needs.clip.into())?, seed);
     plan::check_data(&mut loader, &probe.needs)?;
+    let from = args.from.as_deref().map(starting_point).transpose()?;
+    if let Some(checkpoint) = &from {
+        // Refused before there is a folder.
+        setup.experiment.trainer(&Init::cpu(seed))?.start_from(checkpoint)?;
+    }
     let record = draft.record(data, DataContent::of(loader.info()))?;
     let folder = RunFolder::create(out, model, &set)?;
     let lock = folder.lock()?;
@@ -46,7 +51,8 @@ pub fn start(args: &Args) -> Result<Done> {
     if !args.json {
         Description { setup: &setup, probe: &probe, record: &record, folder: folder.path() }.note()?;
     }
-    let done = Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json }.go(None);
+    let run = Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json };
+    let done = run.go(from.map_or(Begin::Fresh, Begin::From));
     drop(lock);
     done
 }
@@ -114,8 +120,8 @@ pub fn resume(args: &Args, path: &Path) -> Result<Done> {
         made.step,
         record.schedule.steps
     ));
-    let done =
-        Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json }.go(Some(checkpoint));
+    let run = Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json };
+    let done = run.go(Begin::Resume(checkpoint));
     drop(lock);
     done
 }
@@ -145,6 +151,26 @@ fn setup_of(folder: &RunFolder, record: &RunRecord) -> Result<Setup> {
     Ok(Setup { model, experiment, preset: record.preset.clone() })
 }
 
+/// The checkpoint of another run, or the newest of a run's.
+fn starting_point(path: &Path) -> Result<CheckpointReader> {
+    if path.join(RunRecord::FILE).exists() {
+        return RunFolder::at(path).newest_checkpoint();
+    }
+    let found = CheckpointReader::open(path);
+    Ok(found.map_err(|e| {
+        Failure::new(format!("--from {}: no run and no checkpoint", path.display())).because(e)
+    })?)
+}
+
+/// What the networks begin with.
+enum Begin {
+    Fresh,
+    /// Weights of another run.
+    From(CheckpointReader),
+    /// The state of this one.
+    Resume(CheckpointReader),
+}
+
 /// A run that is ready to go.
 struct Run<'a> {
     setup: &'a Setup,
@@ -155,13 +181,14 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn go(mut self, checkpoint: Option<CheckpointReader>) -> Result<Done> {
+    fn go(mut self, begin: Begin) -> Result<Done> {
         let init = Init::cpu(self.record.seed);
         let mut driver = Driver::new(&*self.setup.experiment, &mut self.loader, init, self.folder.path())?;
-        if let Some(checkpoint) = &checkpoint {
-            driver.load(checkpoint)?;
+        match begin {
+            Begin::Fresh => {}
+            Begin::From(checkpoint) => driver.start_from(&checkpoint)?,
+            Begin::Resume(checkpoint) => driver.load(&checkpoint)?,
         }
-        drop(checkpoint);
         let mut watch = Watch::new(self.folder, self.record.schedule, driver.progress(), self.json)?;
         watch.start(self.record)?;
         let flag = interrupt::flag("finishing the step and saving")?;

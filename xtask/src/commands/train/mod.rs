@@ -64,6 +64,9 @@ pub struct Args {
     /// Change a value of the configuration, such as `train.lr=1e-4`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
+    /// Start from weights of another run, its folder or a checkpoint, for models that can: VGAN's classifier from a discriminator
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    from: Option<PathBuf>,
     /// Continue the run in a folder from its newest sound checkpoint; the run's own settings hold
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "preset", "config", "data", "split", "batch", "seed", "out", "sets", "device", "sample_every", "checkpoint_every",

@@ -1,0 +1,3 @@
+//! What every model must hold.
+
+vg_core::testing::conformance!(vg_vgan::Vgan);

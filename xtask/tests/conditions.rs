@@ -1,0 +1,48 @@
+//! Clips with parts, given frames, and networks that start from another run's.
+
+mod program;
+
+use program::Place;
+
+#[test]
+fn parts_lie_beside_the_clips() {
+    let place = Place::new();
+    place.good("train vgan --preset tiny --steps 1 --samples 1 --out run");
+    place.good("sample run --num 2 --parts --out clips.gif");
+    for name in [
+        "clips.gif",
+        "clips-mask.gif",
+        "clips-foreground.gif",
+        "clips-masked-foreground.gif",
+        "clips-background.png",
+    ] {
+        assert!(place.join(name).is_file(), "{name}");
+    }
+    place.good("train tgan --preset tiny --steps 1 --samples 1 --out whole");
+    place.error("sample whole --parts", &["--parts", "in one piece"]);
+}
+
+#[test]
+fn given_frames_come_from_data() {
+    let place = Place::new();
+    let set = "--set variant=conditional --set clip.frames=16";
+    place.good(&format!("train vgan --preset tiny {set} --steps 1 --samples 2 --out run"));
+    assert!(place.join("run/samples.gif").is_file());
+    place.error("sample run", &["1 given frames", "--data"]);
+    place.good("sample run --data shapes --num 3 --out clips.png");
+    place.good("train vgan --preset tiny --steps 1 --samples 0 --out free");
+    place.error("sample free --data shapes", &["--data shapes", "noise alone"]);
+}
+
+#[test]
+fn a_classifier_starts_from_a_run() {
+    let place = Place::new();
+    place.good("train vgan --preset tiny --steps 1 --samples 0 --out gan");
+    place.good("train vgan --preset tiny --set variant=classifier --from gan --steps 2 --out classifier");
+    assert!(!place.join("classifier/samples.gif").exists(), "a classifier makes no clips");
+    place.error("sample classifier", &["a classifier makes no clips"]);
+    place.error("train vgan --preset tiny --from gan --steps 1 --out again", &["cannot start from"]);
+    assert!(!place.join("again").exists(), "refused before there is a folder");
+    place
+        .error("train vgan --preset tiny --from nowhere --steps 1", &["nowhere", "no run and no checkpoint"]);
+}
