@@ -310,30 +310,18 @@ impl Trainer for MocoganTrainer {
     }
 
     fn parameters(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for (name, var) in self.store.vars("") {
-            let network = name.split('.').next().unwrap_or(&name).to_owned();
-            *counts.entry(network).or_default() += var.elem_count();
-        }
-        counts
+        self.store.parameters()
     }
 
     fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
-        for (name, tensor) in self.store.tensors("") {
-            if is_discriminator(&name) { to.train(name, &tensor)? } else { to.model(name, &tensor)? }
-        }
+        self.store.save(to, &DISCRIMINATORS)?;
         [&self.generator_params, &self.image_params, &self.video_params]
             .into_iter()
             .try_for_each(|g| g.save(to))
     }
 
     fn load(&mut self, from: &CheckpointReader) -> Result<()> {
-        let mut saved = from.model_tensors().clone();
-        for network in DISCRIMINATORS {
-            let tensors = from.train_all(network).into_iter();
-            saved.extend(tensors.map(|(name, t)| (format!("{network}.{name}"), t)));
-        }
-        self.store.restore(&saved, &from.path().display().to_string())?;
+        self.store.load_from(from, &DISCRIMINATORS)?;
         let groups = [&mut self.generator_params, &mut self.image_params, &mut self.video_params];
         groups.into_iter().try_for_each(|g| g.load(from))
     }

@@ -22,6 +22,8 @@ use crate::sample::{TganSampler, one_hot};
 
 /// Label group of the conditional model.
 pub(crate) const LABELS: &str = "class";
+/// The network that only training needs.
+const CRITIC: &str = "critic";
 
 /// All random numbers of one step.
 #[derive(Clone, Debug)]
@@ -227,27 +229,17 @@ impl Trainer for TganTrainer {
     }
 
     fn parameters(&self) -> BTreeMap<String, usize> {
-        let mut counts = BTreeMap::new();
-        for (name, var) in self.store.vars("") {
-            let network = name.split('.').next().unwrap_or(&name).to_owned();
-            *counts.entry(network).or_default() += var.elem_count();
-        }
-        counts
+        self.store.parameters()
     }
 
     fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
-        for (name, tensor) in self.store.tensors("") {
-            if name.starts_with("critic.") { to.train(name, &tensor)? } else { to.model(name, &tensor)? }
-        }
+        self.store.save(to, &[CRITIC])?;
         self.generator_params.save(to)?;
         self.critic_params.save(to)
     }
 
     fn load(&mut self, from: &CheckpointReader) -> Result<()> {
-        let mut saved = from.model_tensors().clone();
-        let critic = from.train_all("critic").into_iter().map(|(k, t)| (format!("critic.{k}"), t));
-        saved.extend(critic);
-        self.store.restore(&saved, &from.path().display().to_string())?;
+        self.store.load_from(from, &[CRITIC])?;
         self.generator_params.load(from)?;
         self.critic_params.load(from)
     }

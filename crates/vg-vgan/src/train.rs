@@ -106,13 +106,3 @@ fn clips(config: &Config) -> BatchSpec {
 pub(crate) fn draw_z(rng: &Rng, n: usize, dim: usize, dtype: DType, device: &Device) -> Result<Tensor> {
     rng.stream("z").normal_tensor((n, dim), dtype, device)
 }
-
-/// Trainable scalars by network, the first part of a name.
-fn count(store: &ParamStore) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for (name, var) in store.vars("") {
-        let network = name.split('.').next().unwrap_or(&name).to_owned();
-        *counts.entry(network).or_default() += var.elem_count();
-    }
-    counts
-}

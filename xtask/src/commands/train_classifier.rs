@@ -6,12 +6,13 @@ use std::path::PathBuf;
 use anyhow::Result;
 use candle_core::{D, DType, Device, Tensor};
 use vg_core::grad::Tape;
+use vg_core::loss::cross_entropy;
 use vg_core::nn::{Linear, LinearConfig, Mode, ParamStore};
 use vg_core::optim::{Adam, ParamGroup, update};
 use vg_core::{Batch, BatchSource, BatchSpec, ClipSpec, Error, Pixels, Rng};
 use vg_data::media::write_atomic;
 use vg_data::{Loader, OpenOptions, Split};
-use vg_metrics::network::procedural::{CLASSES, FEATURES, ProceduralNet, SIDE};
+use vg_metrics::network::procedural::{FEATURES, ProceduralNet, SIDE};
 
 use crate::failure::Done;
 use crate::{console, threads};
@@ -190,17 +191,4 @@ impl Student {
         }
         Ok(right.map(|n| f64::from(n) / JUDGED as f64))
     }
-}
-
-/// Mean over the batch of `-log softmax(logits)[class]`.
-fn cross_entropy(logits: &Tensor, classes: &Tensor) -> Result<Tensor> {
-    let shifted = logits.broadcast_sub(&logits.max_keepdim(1)?.detach())?;
-    let log_sum = shifted.exp()?.sum(1)?.log()?;
-    let one_hot: Vec<f32> = classes
-        .to_vec1::<u32>()?
-        .into_iter()
-        .flat_map(|class| (0..CLASSES as u32).map(move |k| if k == class { 1.0 } else { 0.0 }))
-        .collect();
-    let own = (shifted * Tensor::from_vec(one_hot, logits.shape(), logits.device())?)?.sum(1)?;
-    Ok((log_sum - own)?.mean_all()?)
 }

@@ -5,6 +5,7 @@ mod conv;
 pub mod init;
 mod linear;
 mod mode;
+mod networks;
 mod params;
 mod recurrent;
 

@@ -36,8 +36,11 @@ fn tiny<M: Model>() -> M::Config {
     M::Config::preset("tiny").expect("every model has a preset `tiny`")
 }
 
-/// A batch of smooth random values in [-1, 1] as `spec` wants it, with labels 0.
-fn batch(spec: &BatchSpec, rng: &Rng) -> Batch {
+/// A batch of random values in [-1, 1] as `spec` wants it, with labels 0.
+///
+/// # Panics
+/// When tensors of that size cannot be made.
+pub fn random_batch(spec: &BatchSpec, rng: &Rng) -> Batch {
     let mut stream = rng.stream("batch");
     let mut draw = |dims: &[usize]| {
         stream.uniform_tensor(dims, -1.0, 1.0, DType::F32, &Device::Cpu).expect("a CPU tensor")
@@ -55,7 +58,7 @@ fn run(trainer: &mut dyn Trainer, from: u64, to: u64) -> Vec<f64> {
     for step in from + 1..=to {
         let rng = Rng::new(5).child("step", step);
         let mut log = StepLog::default();
-        let batch = batch(&trainer.needs(), &rng);
+        let batch = random_batch(&trainer.needs(), &rng);
         let mut cx = StepCx { rng, log: &mut log, step, clips_seen: 0, epoch_clips: 100 };
         trainer.step(&batch, &mut cx).expect("a step on a fitting batch");
         losses.extend(log.read().expect("scalar losses").iter().filter(|s| s.is_loss).map(|s| s.value));
@@ -241,7 +244,7 @@ pub fn a_wrong_batch_is_named<M: Model>() {
     spec.clip.height += 1;
     let mut log = StepLog::default();
     let rng = Rng::new(1);
-    let wrong = batch(&spec, &rng);
+    let wrong = random_batch(&spec, &rng);
     let mut cx = StepCx { rng, log: &mut log, step: 1, clips_seen: 0, epoch_clips: 1 };
     let text = trainer.step(&wrong, &mut cx).expect_err("a batch of the wrong height").to_string();
     assert!(text.contains(&spec.clip.height.to_string()), "{text}");

@@ -1,12 +1,15 @@
 //! Tools for tests of models: fixtures, comparisons with a readable report, gradient checks, parity, the conformance suite.
 
+mod benchmark;
 mod compare;
 pub mod conformance;
 mod fixture;
 pub mod gradcheck;
 mod parity;
 
-pub use crate::conformance;
+pub use crate::{benchmark, conformance};
+pub use benchmark::Steps;
 pub use compare::{assert_close, relative_error};
+pub use conformance::random_batch;
 pub use fixture::Fixture;
 pub use parity::{Checker, ParityLine, ParityReport, Tolerance};

@@ -12,7 +12,7 @@ use vg_core::sample::Sampler;
 use vg_core::train::{StepCx, Trainer};
 use vg_core::{Batch, BatchSpec, Result, Rng};
 
-use super::{clips, count, draw_z};
+use super::{clips, draw_z};
 use crate::config::{Config, Variant};
 use crate::discriminator::Discriminator;
 use crate::generator::{Generator, Streams};
@@ -58,6 +58,9 @@ impl GeneratorLosses {
         Ok(sum)
     }
 }
+
+/// The network that only training needs.
+const DISCRIMINATOR: &str = "discriminator";
 
 /// Losses of one step as they occur: each before the update that it leads to.
 #[derive(Clone, Debug)]
@@ -207,22 +210,17 @@ impl Trainer for AdversarialTrainer {
     }
 
     fn parameters(&self) -> BTreeMap<String, usize> {
-        count(&self.store)
+        self.store.parameters()
     }
 
     fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
-        for (name, tensor) in self.store.tensors("") {
-            if name.starts_with("generator.") { to.model(name, &tensor)? } else { to.train(name, &tensor)? }
-        }
+        self.store.save(to, &[DISCRIMINATOR])?;
         self.generator_params.save(to)?;
         self.discriminator_params.save(to)
     }
 
     fn load(&mut self, from: &CheckpointReader) -> Result<()> {
-        let mut saved = from.model_tensors().clone();
-        let other = from.train_all("discriminator").into_iter();
-        saved.extend(other.map(|(k, t)| (format!("discriminator.{k}"), t)));
-        self.store.restore(&saved, &from.path().display().to_string())?;
+        self.store.load_from(from, &[DISCRIMINATOR])?;
         self.generator_params.load(from)?;
         self.discriminator_params.load(from)
     }

@@ -12,7 +12,7 @@ use vg_core::sample::Sampler;
 use vg_core::train::{StepCx, Trainer};
 use vg_core::{Batch, BatchSpec, Error, Result, Rng};
 
-use super::{clips, count};
+use super::clips;
 use crate::classifier::Classifier;
 use crate::config::{Config, Start};
 use crate::loss::{accuracy, cross_entropy};
@@ -83,16 +83,16 @@ impl Trainer for ClassifierTrainer {
     }
 
     fn parameters(&self) -> BTreeMap<String, usize> {
-        count(&self.store)
+        self.store.parameters()
     }
 
     fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
-        self.store.tensors("").iter().try_for_each(|(name, tensor)| to.model(name, tensor))?;
+        self.store.save(to, &[])?;
         self.params.save(to)
     }
 
     fn load(&mut self, from: &CheckpointReader) -> Result<()> {
-        self.store.restore(from.model_tensors(), &from.path().display().to_string())?;
+        self.store.load_from(from, &[])?;
         self.params.load(from)
     }
 

@@ -13,7 +13,7 @@ use vg_core::sample::Sampler;
 use vg_core::train::{StepCx, Trainer};
 use vg_core::{Batch, BatchSpec, Result};
 
-use super::{clips, count};
+use super::clips;
 use crate::config::Config;
 use crate::discriminator::Discriminator;
 use crate::generator::Generator;
@@ -98,14 +98,12 @@ impl Trainer for AutoencoderTrainer {
     }
 
     fn parameters(&self) -> BTreeMap<String, usize> {
-        count(&self.store)
+        self.store.parameters()
     }
 
     fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
         self.mixture().tensors()?.iter().try_for_each(|(name, tensor)| to.model(name, tensor))?;
-        for (name, tensor) in self.store.tensors("") {
-            if name.starts_with("generator.") { to.model(name, &tensor)? } else { to.train(name, &tensor)? }
-        }
+        self.store.save(to, &["encoder"])?;
         if !self.codes.is_empty() {
             let values: Vec<f64> = self.codes.iter().flatten().copied().collect();
             let shape = (self.codes.len(), self.config.generator.z_dim);

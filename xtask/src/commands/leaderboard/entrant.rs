@@ -89,10 +89,11 @@ impl Entrant {
         }
         console::note(format!("training {} for {left}", self.label));
         let ended = command.stdin(Stdio::null()).stdout(Stdio::null()).status();
-        match ended.map_err(vg_core::Error::io("starting", "a training"))?.code() {
+        let ended = ended.map_err(vg_core::Error::io("starting", "a training"))?;
+        match ended.code() {
             Some(0) => Ok(Done::Good),
             Some(130) => Ok(Done::Interrupted),
-            _ => Err(Failure::new(format!("the training of {} failed", self.label))
+            _ => Err(Failure::new(format!("the training of {} failed ({ended})", self.label))
                 .hint("what went wrong stands above; the same command goes on from here")
                 .into()),
         }
