@@ -1,4 +1,4 @@
-//! Fitting frames to the size of a model: centre crop, then box average or bilinear.
+//! Fitting frames to the size of a model: centre crop, then box average or bilinear, or the nearest pixel.
 
 use crate::frames::{FrameSize, Frames};
 
@@ -33,12 +33,21 @@ pub fn centre_crop(
 impl Resizer {
     /// From `height` x `width` frames to `to_height` x `to_width`, all sizes at least 1.
     pub fn new(from: FrameSize, to: (usize, usize)) -> Self {
+        Self::along(from, to, Axis::new)
+    }
+
+    /// The same by the pixel nearest to each centre: no value comes out that did not go in.
+    pub fn nearest(from: FrameSize, to: (usize, usize)) -> Self {
+        Self::along(from, to, Axis::nearest)
+    }
+
+    fn along(from: FrameSize, to: (usize, usize), axis: fn(usize, usize, usize) -> Axis) -> Self {
         let (top, left, height, width) = centre_crop((from.height, from.width), to);
         Self {
             source_width: from.width,
             channels: from.channels,
-            rows: Axis::new(top, height, to.0),
-            columns: Axis::new(left, width, to.1),
+            rows: axis(top, height, to.0),
+            columns: axis(left, width, to.1),
         }
     }
 
@@ -74,6 +83,11 @@ impl Axis {
         Self((0..to).map(weights).map(|(start, w)| (offset + start, w)).collect())
     }
 
+    fn nearest(offset: usize, from: usize, to: usize) -> Self {
+        let centre = |i: usize| (2 * i + 1) * from / (2 * to);
+        Self((0..to).map(|i| (offset + centre(i), vec![1.0])).collect())
+    }
+
     fn range(&self) -> (usize, usize) {
         let first = self.0.first().map_or(0, |(start, _)| *start);
         (first, self.0.iter().map(|(start, w)| start + w.len()).max().unwrap_or(first))
@@ -97,11 +111,20 @@ fn linear(i: usize, scale: f64, from: usize) -> (usize, Vec<f32>) {
 
 /// The clip cropped, resized and converted to `size`.
 pub fn fit(clip: Frames, size: FrameSize) -> Frames {
+    fit_by(clip, size, Resizer::new)
+}
+
+/// The same with the nearest pixel, for pictures in flat colours.
+pub fn fit_flat(clip: Frames, size: FrameSize) -> Frames {
+    fit_by(clip, size, Resizer::nearest)
+}
+
+fn fit_by(clip: Frames, size: FrameSize, resizer: fn(FrameSize, (usize, usize)) -> Resizer) -> Frames {
     let same_size = (clip.height, clip.width) == (size.height, size.width);
     let resized = if same_size {
         clip
     } else {
-        let resizer = Resizer::new(clip.size(), (size.height, size.width));
+        let resizer = resizer(clip.size(), (size.height, size.width));
         let mut data = Vec::with_capacity(clip.frames * size.height * size.width * clip.channels);
         clip.iter().for_each(|frame| resizer.append(frame, &mut data));
         Frames { height: size.height, width: size.width, data, ..clip }
@@ -139,6 +162,17 @@ mod tests {
     #[test]
     fn growing_interpolates_between_centres() {
         assert_eq!(to(grey(1, 2, &[0, 100]), 2, 4), [0, 25, 75, 100, 0, 25, 75, 100]);
+    }
+
+    #[test]
+    fn flat_colours_stay_flat() {
+        let size = |side| FrameSize { height: side, width: side, channels: 1 };
+        let clip = grey(4, 4, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]);
+        assert_eq!(fit_flat(clip.clone(), size(2)).data, [6, 8, 14, 16]);
+        assert_eq!(fit_flat(clip.clone(), size(4)), clip);
+        assert_eq!(fit_flat(grey(1, 1, &[7]), size(3)).data, [7; 9]);
+        let three = grey(3, 3, &[1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(fit_flat(three, size(2)).data, [1, 3, 7, 9]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct Loader {
 
 /// Batches of `dataset` in an order that `seed` fixes, with up to two batches prepared ahead.
 pub fn source(dataset: impl Dataset + 'static, seed: u64) -> Loader {
-    Loader { plan: Arc::new(Plan::new(Box::new(dataset), seed)), prefetch: 2, ahead: None }
+    Loader { plan: Arc::new(Plan::new(Arc::new(dataset), seed)), prefetch: 2, ahead: None }
 }
 
 impl Loader {
@@ -33,9 +33,15 @@ impl Loader {
         self
     }
 
+    /// The same loader, drawing only clips that have room for the frame stride. Otherwise shorter ones give consecutive frames, as
+    /// MoCoGAN's training takes them; measurements want one distance between frames.
+    pub fn with_whole_stride(self) -> Self {
+        Self { plan: Arc::new(self.plan.whole_stride()), ahead: None, ..self }
+    }
+
     /// Number of clips that are too short for `spec` and never drawn.
     pub fn excluded(&self, spec: &BatchSpec) -> u64 {
-        self.plan.info().clips - self.plan.eligible(spec.clip.frames).len() as u64
+        self.plan.info().clips - self.plan.eligible(spec).len() as u64
     }
 
     /// What was left out when the data set was opened.

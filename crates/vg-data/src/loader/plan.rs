@@ -14,8 +14,10 @@ const KEPT_ORDERS: usize = 4;
 
 /// The draws of a loader; shared with its worker.
 pub(super) struct Plan {
-    dataset: Box<dyn Dataset>,
+    dataset: Arc<dyn Dataset>,
     rng: Rng,
+    /// Whether clips without room for the stride are left out.
+    whole_stride: bool,
     eligible: Mutex<HashMap<usize, Arc<Vec<u32>>>>,
     orders: Mutex<Vec<Order>>,
     frame_ends: OnceLock<Vec<u64>>,
@@ -38,10 +40,23 @@ pub(super) struct Draw {
 }
 
 impl Plan {
-    pub(super) fn new(dataset: Box<dyn Dataset>, seed: u64) -> Self {
+    pub(super) fn new(dataset: Arc<dyn Dataset>, seed: u64) -> Self {
         Self {
             dataset,
             rng: Rng::new(seed).child("loader", 0),
+            whole_stride: false,
+            eligible: Mutex::default(),
+            orders: Mutex::default(),
+            frame_ends: OnceLock::new(),
+        }
+    }
+
+    /// The same draws, of clips with room for the stride alone.
+    pub(super) fn whole_stride(&self) -> Self {
+        Self {
+            dataset: Arc::clone(&self.dataset),
+            rng: self.rng.clone(),
+            whole_stride: true,
             eligible: Mutex::default(),
             orders: Mutex::default(),
             frame_ends: OnceLock::new(),
@@ -56,8 +71,9 @@ impl Plan {
         self.dataset.info()
     }
 
-    /// Clips with at least `frames` frames.
-    pub(super) fn eligible(&self, frames: usize) -> Arc<Vec<u32>> {
+    /// Clips that are long enough.
+    pub(super) fn eligible(&self, spec: &BatchSpec) -> Arc<Vec<u32>> {
+        let frames = self.frames_needed(spec);
         let list = || {
             let clips = 0..self.info().clips as u32;
             Arc::new(clips.filter(|clip| self.dataset.frames(*clip as usize) >= frames).collect())
@@ -65,12 +81,19 @@ impl Plan {
         Arc::clone(lock(&self.eligible).entry(frames).or_insert_with(list))
     }
 
+    fn frames_needed(&self, spec: &BatchSpec) -> usize {
+        match self.whole_stride {
+            true => spec.clip.frames.saturating_mul(spec.frame_stride),
+            false => spec.clip.frames,
+        }
+    }
+
     /// The clips of the batch at `position`.
     ///
     /// # Errors
     /// [`Error::Data`] when no clip is long enough.
     pub(super) fn clips(&self, spec: &BatchSpec, position: u64) -> Result<Vec<Draw>> {
-        let eligible = self.eligible(spec.clip.frames);
+        let eligible = self.eligible(spec);
         if eligible.is_empty() {
             return Err(self.too_short(spec));
         }
@@ -134,7 +157,7 @@ impl Plan {
         Error::Data(format!(
             "{}: clips of {} frames were asked for, but the longest of its {clips} clips has {longest}",
             self.info().name,
-            spec.clip.frames
+            self.frames_needed(spec)
         ))
     }
 }
@@ -244,7 +267,7 @@ mod tests {
             classes: Default::default(),
             fingerprint: String::new(),
         };
-        let plan = Plan::new(Box::new(Lengths(info)), 5);
+        let plan = Plan::new(Arc::new(Lengths(info)), 5);
         let clip = vg_core::ClipSpec { frames: 1, height: 1, width: 1, channels: 1 };
         let spec = BatchSpec { images: 6000, ..BatchSpec::clips(1, clip, vg_core::Pixels::Unit) };
         let mut counts = HashMap::new();
@@ -253,5 +276,24 @@ mod tests {
         }
         assert_eq!(counts.len(), 6, "{counts:?}");
         assert!(counts.values().all(|n| (870..1130).contains(n)), "{counts:?}");
+    }
+
+    #[test]
+    fn clips_without_room_for_the_stride_can_be_left_out() {
+        let info = SourceInfo {
+            name: "lengths".to_owned(),
+            clips: 3,
+            classes: Default::default(),
+            fingerprint: String::new(),
+        };
+        let plan = Plan::new(Arc::new(Lengths(info)), 5);
+        let clip = vg_core::ClipSpec { frames: 1, height: 1, width: 1, channels: 1 };
+        let spec = BatchSpec { frame_stride: 2, ..BatchSpec::clips(3, clip, vg_core::Pixels::Unit) };
+        assert_eq!(*plan.eligible(&spec), [0, 1, 2]);
+        let whole = plan.whole_stride();
+        assert_eq!(*whole.eligible(&spec), [0, 2]);
+        assert!(whole.clips(&spec, 0).unwrap().iter().all(|draw| draw.clip != 1));
+        let long = BatchSpec { frame_stride: 4, ..spec };
+        assert!(whole.clips(&long, 0).unwrap_err().to_string().contains("clips of 4 frames"));
     }
 }

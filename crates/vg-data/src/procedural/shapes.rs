@@ -1,6 +1,7 @@
 //! MoCoGAN's shape-motion videos: one circle or square on a Bezier path, on black.
 //!
-//! Rebuilt from the published strips: quartic curves evaluated in integers, stencils without antialiasing, one colour a video.
+//! Rebuilt from the published strips: quartic curves evaluated in integers, stencils without antialiasing, one colour a video. Other
+//! sizes than 64x64 take the nearest pixel, so that a clip has its one colour at any size.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +82,7 @@ impl Shapes {
             name: "shapes".to_owned(),
             clips: clips as u64,
             classes,
-            fingerprint: format!("shapes-1/{split}/seed {seed}/{clips} x {frames}"),
+            fingerprint: format!("shapes-2/{split}/seed {seed}/{clips} x {frames}"),
         };
         Ok(Self { info, rng: Rng::new(seed).child("shapes", split as u64), frames })
     }
@@ -119,7 +120,7 @@ impl Dataset for Shapes {
         for (frame, pick) in canvas.data.chunks_exact_mut(SIDE * SIDE * 3).zip(picks) {
             video.paint(*pick, self.frames, frame);
         }
-        Ok(resize::fit(canvas, size))
+        Ok(resize::fit_flat(canvas, size))
     }
 }
 
@@ -243,6 +244,19 @@ mod tests {
                 let painted = frame.chunks_exact(3).filter(|p| **p == video.rgb).count();
                 let black = frame.chunks_exact(3).filter(|p| **p == [0; 3]).count();
                 assert_eq!((painted, black), (area, 64 * 64 - area));
+            }
+        }
+    }
+
+    #[test]
+    fn a_clip_has_one_colour_at_any_size() {
+        let set = Shapes::new(3, Split::Train, 20, FRAMES).unwrap();
+        for (clip, side) in (0..20).flat_map(|clip| [16, 32, 48, 96].map(|side| (clip, side))) {
+            let size = FrameSize { height: side, width: side, channels: 3 };
+            let (frames, rgb) = (set.read(clip, &[0, 13, 31], size).unwrap(), set.video(clip).rgb);
+            for frame in frames.iter() {
+                let shape = frame.chunks_exact(3).filter(|p| **p != [0; 3]).collect::<Vec<_>>();
+                assert!(!shape.is_empty() && shape.iter().all(|p| **p == rgb), "{clip} at {side}");
             }
         }
     }
