@@ -48,6 +48,9 @@ impl BestOf {
             let got = format!("{samples} samples of {frames} frames");
             return Err(Error::setting("best-of-N", got, "1 or more of both"));
         }
+        if better == Better::AsReal {
+            return Err(Error::setting("direction of best-of-N", "as real", "higher or lower"));
+        }
         Ok(Self { better, samples, frames, values: Vec::new() })
     }
 
@@ -160,6 +163,7 @@ mod tests {
         assert_eq!(error, "scores of clip 1: value 0 is -inf; expected a number, or infinity");
         assert_eq!(scores.clips(), 1);
         assert!(scores.push(&[1.0]).is_err());
+        assert!(BestOf::new(Better::AsReal, 1, 2).is_err());
         assert!(BestOf::new(Better::Higher, 0, 2).is_err());
         assert!(BestOf::new(Better::Higher, usize::MAX, 2).is_err());
     }

@@ -184,7 +184,7 @@ impl Panel {
     /// are put there.
     ///
     /// # Errors
-    /// As [`compare`](Self::compare), and [`vg_core::Error::Io`] when the store cannot be written.
+    /// As [`compare`](Self::compare). A store that cannot be written is none: [`RealStore::unkept`] says why.
     pub fn compare_stored(
         &self,
         store: &RealStore,

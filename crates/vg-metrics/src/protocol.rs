@@ -180,6 +180,8 @@ pub enum Better {
     Higher,
     /// Lower values are better.
     Lower,
+    /// Neither: good clips have the value of real ones.
+    AsReal,
 }
 
 impl Protocol {

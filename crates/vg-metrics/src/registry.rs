@@ -277,7 +277,7 @@ const MOTION: Protocol = Protocol {
     network: None,
     resize: Framing::None,
     input: Input::OneSet,
-    better: Better::Higher,
+    better: Better::AsReal,
     source: "this project; compare with real clips",
     ..FVD
 };

@@ -56,7 +56,7 @@ pub struct Measurement {
 pub struct Comparison {
     /// The second value minus the first.
     pub difference: f64,
-    /// Whether the second is better; absent when they are equal.
+    /// Whether the second is better; absent when they are equal, or when the metric has no good direction.
     pub second_is_better: Option<bool>,
 }
 
@@ -121,8 +121,11 @@ impl Measurement {
         let (Some(a), Some(b)) = (self.value, second.value) else {
             return Err(Error::setting("value to compare", "infinite", "a finite number on both sides"));
         };
-        let higher = protocol(&self.metric)?.better == Better::Higher;
-        let second_is_better = (a != b).then_some((b > a) == higher);
+        let second_is_better = match protocol(&self.metric)?.better {
+            Better::Higher => (a != b).then_some(b > a),
+            Better::Lower => (a != b).then_some(b < a),
+            Better::AsReal => None,
+        };
         Ok(Comparison { difference: b - a, second_is_better })
     }
 
@@ -196,6 +199,8 @@ mod tests {
         assert_eq!(psnr(20.0).compare(&other).unwrap().second_is_better, Some(false));
         assert_eq!(psnr(20.0).compare(&psnr(20.0)).unwrap().second_is_better, None);
         assert!(psnr(20.0).compare(&psnr(f64::INFINITY)).is_err());
+        let motion = |v| Measurement::new(protocol("motion").unwrap(), v);
+        assert_eq!(motion(1.0).compare(&motion(2.0)).unwrap().second_is_better, None);
     }
 
     #[test]

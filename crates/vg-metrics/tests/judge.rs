@@ -179,6 +179,19 @@ fn real_networks_give_zero_for_equal_sets_and_more_for_others() {
 }
 
 #[test]
+fn a_folder_that_cannot_be_written_costs_no_result() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("a file");
+    std::fs::write(&file, "in the way").unwrap();
+    let panels = Panel::open_all(&["fvd-vg"], "nowhere").unwrap();
+    let side = |set| clips(set, 0..4, [4, 16, 16, 3]);
+    let store = RealStore::new(file.join("metrics"), "clips of a test");
+    let results = panels[0].compare_stored(&store, side("real"), side("fake")).unwrap();
+    assert_eq!(results, panels[0].compare(side("real"), side("fake")).unwrap());
+    assert!(store.unkept().unwrap().contains("making the folder"), "{:?}", store.unkept());
+}
+
+#[test]
 fn statistics_of_a_real_set_are_kept_and_used_again() {
     let folder = tempfile::tempdir().unwrap();
     let dims = [4, 16, 16, 3];

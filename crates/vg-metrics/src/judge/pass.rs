@@ -129,8 +129,10 @@ impl<'a> Pass<'a> {
             (None, Some([real, _])) => Numbers::Gaussian(real.clone()),
             (None, None) => return Ok(()),
         };
-        let Some(dims) = self.intake.dims() else { return Ok(()) };
-        store.write(self.panel, kind, &Known { clips: self.intake.count(Side::Real), dims, numbers })
+        if let Some(dims) = self.intake.dims() {
+            store.keep(self.panel, kind, &Known { clips: self.intake.count(Side::Real), dims, numbers });
+        }
+        Ok(())
     }
 
     fn resume(&mut self, known: Known) -> Result<()> {

@@ -11,7 +11,7 @@ use vg_core::nn::{
 };
 use vg_core::ops::Activation;
 use vg_core::ops::pool::{PoolParams, avg_pool};
-use vg_core::{Error, Result};
+use vg_core::{Error, Result, expect_dims};
 
 use crate::weights::{digest, tensors_of, to_bytes};
 
@@ -99,6 +99,7 @@ impl ProceduralNet {
     /// # Errors
     /// [`Error::Shape`] for other sizes.
     pub fn forward(&self, clips: &Tensor, mode: Mode) -> Result<Outputs> {
+        expect_dims!("clips", clips.dims(), [N, 3, T, (SIDE), (SIDE)])?;
         let mut x = clips.clone();
         for (conv, norm) in &self.blocks {
             x = norm.forward_with(&conv.forward(&x, mode)?, Activation::Relu, mode)?;
@@ -124,5 +125,33 @@ mod tests {
         assert_eq!((outputs.features.dims(), outputs.logits.dims()), (&[2, FEATURES][..], &[2, CLASSES][..]));
         let one = net.forward(&clips.narrow(2, 0, 1).unwrap(), Mode::EVAL).unwrap();
         assert_eq!(one.features.dims(), [2, FEATURES]);
+        let small = Tensor::zeros((2, 3, 16, 32, 32), DType::F32, &Device::Cpu).unwrap();
+        assert!(matches!(net.forward(&small, Mode::EVAL), Err(Error::Shape { .. })));
+    }
+
+    /// Values of `fvd-vg` that were measured with other weights, or another forward pass, do not compare with new ones.
+    #[test]
+    fn the_shipped_network_says_what_it_always_said() {
+        let (net, sha256) = ProceduralNet::shipped().unwrap();
+        assert!(sha256.starts_with("8b670440102ddcdf"), "{sha256}");
+        // A square that moves to the right by one pixel a frame; its colour is (1, 0, -1/2).
+        let inside = |t: usize, y: usize, x: usize| (20..30).contains(&y) && (10 + t..20 + t).contains(&x);
+        let pixel = |c: usize, i: usize| {
+            let (t, y, x) = (i / (SIDE * SIDE), i / SIDE % SIDE, i % SIDE);
+            if inside(t, y, x) { [1.0, 0.0, -0.5][c] } else { -1.0 }
+        };
+        let clip: Vec<f32> = (0..3).flat_map(|c| (0..8 * SIDE * SIDE).map(move |i| pixel(c, i))).collect();
+        let clip = Tensor::from_vec(clip, (1, 3, 8, SIDE, SIDE), &Device::Cpu).unwrap();
+        let outputs = net.forward(&clip, Mode::EVAL).unwrap();
+        let (features, logits) =
+            (outputs.features.flatten_all().unwrap(), outputs.logits.flatten_all().unwrap());
+        let numbers = |t: &Tensor| t.to_vec1::<f32>().unwrap();
+        let norm = numbers(&features).iter().map(|v| f64::from(v * v)).sum::<f64>().sqrt();
+        let logits = numbers(&logits);
+        let top =
+            logits.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(i, v)| (i, f64::from(*v)));
+        let (class, logit) = top.unwrap();
+        assert_eq!(class, 5);
+        assert!((norm - 7.946).abs() < 2e-3 && (logit - 5.62).abs() < 1e-2, "{norm} {logit}");
     }
 }
