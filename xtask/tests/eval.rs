@@ -55,7 +55,8 @@ fn pairs_and_sets_are_measured() {
     );
     assert!(lines[0].contains("8 frames infinite and not in the value"), "{same:?}");
     assert_eq!(lines[1], "    network none, stride 1, resize none, seed 0");
-    assert!(lines[2].contains("  0  (2 real, 2 fake, 1 frame of 32x32)"), "{same:?}");
+    assert_eq!(lines[2], "    real against real");
+    assert!(lines[3].contains("  0  (2 real, 2 fake, 1 frame of 32x32)"), "{same:?}");
     let order = place.good("eval --real real --fake fake --metrics psnr,motion,ssim-svg,psnr --json");
     let names: Vec<_> = Place::json(&order.stdout).iter().map(|line| line["metric"].clone()).collect();
     assert_eq!(names, ["psnr", "motion", "ssim-svg"], "the order asked for, each once");
@@ -132,7 +133,15 @@ fn a_model_is_measured_against_a_data_set() {
     let half = format!("eval {run} --data shapes --metrics fvd-vg --num 12 --stride 2 --json");
     let line = &Place::json(&place.good(&half).stdout)[0];
     assert_eq!(line["clip"], serde_json::json!([8, 16, 16]), "every second frame of the model");
+    assert_eq!(line["stride"], 2);
     assert_eq!(line["real"], "shapes (train, every 2. frame)");
+
+    let pairs = format!("eval {run} --data shapes --metrics psnr --num 4");
+    place.error(&pairs, &["psnr compares each clip with its true one", "--real TRUE --fake PREDICTED"]);
+    let last = format!("eval {run} --metrics motion --num 4 --seed 18446744073709551613");
+    place.error(&last, &["there are no 4 seeds"]);
+    let people = place.good(&format!("eval {run} --data shapes --metrics fvd-vg --num 12"));
+    assert!(people.stdout.contains("step-000002 against shapes (train)"), "{people:?}");
 
     let control = |kind: &str| {
         let call = format!("eval --data shapes --control {kind} --metrics fvd-vg --num 24 --json");
@@ -151,7 +160,7 @@ fn a_leaderboard_trains_measures_and_goes_on() {
     place.error("leaderboard nowhere", &["nowhere"]);
     let ended = place.good(&format!("{call} 2s"));
     for part in
-        ["| data set |", "| tgan:tiny |", "fvd-vg (lower)", "motion (higher)", "board/leaderboard.html"]
+        ["| data set |", "| tgan:tiny |", "fvd-vg (lower)", "motion (as real)", "board/leaderboard.html"]
     {
         assert!(ended.stdout.contains(part), "{part}: {ended:?}");
     }
@@ -161,13 +170,14 @@ fn a_leaderboard_trains_measures_and_goes_on() {
         "leaderboard.html",
         "leaderboard.jsonl",
         "fvd-vg.svg",
+        "curve.jsonl",
         "tgan-tiny",
         "tgan-tiny.gif",
     ] {
         assert!(names.iter().any(|n| n == name), "{name} is not among {names:?}");
     }
     let page = place.text("board/leaderboard.html");
-    for part in ["data:image/gif;base64,", "tgan:tiny", "<svg", "minutes of training"] {
+    for part in ["data:image/gif;base64,", "tgan:tiny", "<svg", "minutes of training", "Motion energy"] {
         assert!(page.contains(part), "{part} is not on the page");
     }
     let stats = place.text("board/tgan-tiny/stats.jsonl");
@@ -176,6 +186,12 @@ fn a_leaderboard_trains_measures_and_goes_on() {
     assert!(again.stderr.contains("tgan:tiny is trained already"), "{again:?}");
     assert_eq!(place.text("board/tgan-tiny/stats.jsonl"), stats);
     assert_eq!(Place::json(&again.stdout).len(), 4);
+    place.error(
+        &format!("{call} 2s --seed 1"),
+        &["board/tgan-tiny was trained otherwise", "the seed is 0, not 1"],
+    );
+    let other = format!("{call} 2s --set tgan.train.batch=3");
+    place.error(&other, &["was trained otherwise", "train.batch: "]);
     let loaded = place.good("leaderboard board/tgan-tiny --num 8 --metrics motion --out other");
     assert!(loaded.stdout.contains("| board/tgan-tiny |"), "{loaded:?}");
 }

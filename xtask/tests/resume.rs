@@ -131,3 +131,18 @@ fn a_resumed_run_keeps_its_settings() {
     place.good("train --resume run --steps 9 --dry-run");
     assert_eq!(place.names("run"), before);
 }
+
+#[test]
+fn time_that_is_used_up_is_not_given_again() {
+    let place = Place::new();
+    place.error("train tgan --budget 0s", &["expected 1ms to 366days"]);
+    place.good("train tgan --preset tiny --samples 0 --budget 1s --out run");
+    let stats = place.text("run/stats.jsonl");
+    let again = place.good("train --resume run");
+    assert!(again.stderr.contains("run has used its 1s; ask for more"), "{again:?}");
+    assert_eq!(place.text("run/stats.jsonl"), stats);
+    let more = place.good("train --resume run --budget 500ms --dry-run");
+    assert!(more.stdout.contains(" for 500ms"), "{more:?}");
+    place.good("train --resume run --budget 500ms");
+    assert!(place.text("run/stats.jsonl").len() > stats.len());
+}

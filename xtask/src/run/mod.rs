@@ -11,6 +11,7 @@
 //!     report.html
 //! ```
 
+pub mod clock;
 mod folder;
 mod record;
 

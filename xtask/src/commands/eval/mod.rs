@@ -12,13 +12,18 @@ use vg_data::{Progress, Unit};
 use vg_metrics::{Input, Measurement, Panel, RealStore};
 
 pub use self::control::Control;
+use self::plan::needs_real;
 pub use self::plan::{Plan, Subject, Wishes, model_format};
-pub use self::result::significant;
+pub use self::result::{conditions, significant};
 use self::sets::Set;
 use super::train::Part;
 use crate::data::Bar;
 use crate::failure::Done;
 use crate::{console, threads};
+
+/// Most clips and frames of a clip that may be asked for: far more than anyone measures, far less than what overflows.
+pub const MOST_CLIPS: u64 = 10_000_000;
+pub const MOST_FRAMES: u64 = 100_000;
 
 /// Measure a model, or a folder of clips, by metrics with fixed protocols
 ///
@@ -65,13 +70,13 @@ pub struct Args {
     #[arg(long, value_name = "NAMES", value_delimiter = ',', required = true)]
     metrics: Vec<String>,
     /// Clips of each side, in folders the first ones; when absent all of a folder, else as many as the data set has, at most 2048
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=MOST_CLIPS))]
     num: Option<u64>,
     /// Seed of the first generated clip, of the choice of real clips, of random frames, pairs and directions
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Take the first T frames of each clip; when absent all, of data sets as many as the other side has
-    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u64).range(1..=MOST_FRAMES))]
     frames: Option<u64>,
     /// Distance between frames of a data set; as in the model's training when absent. A model that was trained with smaller steps
     /// leaves frames out to fit
@@ -111,13 +116,28 @@ impl Plan {
         &self.fake
     }
 
+    /// Refuses sets that are too small or of unequal size, and warns of names of pairs that look wrong, before anything is decoded.
+    ///
+    /// # Errors
+    /// [`vg_metrics::Error::TooFew`].
+    pub fn check(&self) -> Result<()> {
+        for panel in &self.panels {
+            let real = self.real.as_ref().filter(|_| needs_real(panel));
+            let most = self.clips(panel);
+            panel.check_counts(real.map(|real| real.count().min(most)), self.fake.count().min(most))?;
+            if let Some(real) = real.filter(|_| panel.input() == Input::Pairs) {
+                warn_of_names(&panel.names().join(", "), real, &self.fake);
+            }
+        }
+        Ok(())
+    }
+
     /// Measures everything; results are handed out in the order asked for, as soon as there is no gap.
     ///
     /// # Errors
     /// Those of clips and metrics.
     pub fn run(&self, mut each: impl FnMut(&Measurement) -> Result<()>) -> Result<()> {
-        let real = self.real.as_ref();
-        self.panels.iter().try_for_each(|panel| check(panel, real, &self.fake))?;
+        self.check()?;
         let (mut done, mut next) = (Vec::new(), 0);
         for panel in &self.panels {
             done.extend(self.measure(panel)?);
@@ -136,42 +156,49 @@ impl Plan {
     fn measure(&self, panel: &Panel) -> Result<Vec<Measurement>> {
         let real = self.real.as_ref().filter(|_| needs_real(panel));
         let bar = Bar::default();
-        let clips = self.fake.count() + real.map_or(0, Set::count);
+        let most = self.clips(panel);
+        let clips = self.fake.count().min(most) + real.map_or(0, |real| real.count().min(most));
         bar.start(&format!("{}: {clips} clips", panel.names().join(", ")), clips as u64, Unit::Files);
         let results = match real {
             Some(real) => {
-                let (real_clips, fake_clips) = (real.clips(&bar), self.fake.clips(&bar));
-                match &self.store {
-                    Some((folder, set)) => {
-                        panel.compare_stored(&RealStore::new(folder, set), real_clips, fake_clips)
+                let (real_clips, fake_clips) =
+                    (real.clips(&bar).take(most), self.fake.clips(&bar).take(most));
+                match self.store(real, most) {
+                    Some(store) => {
+                        let results = panel.compare_stored(&store, real_clips, fake_clips);
+                        if let Some(problem) = store.unkept() {
+                            console::warn(format!("statistics of the real clips are not kept: {problem}"));
+                        }
+                        results
                     }
                     None => panel.compare(real_clips, fake_clips),
                 }
             }
-            None => panel.score(self.fake.clips(&bar)),
+            None => panel.score(self.fake.clips(&bar).take(most)),
         };
         bar.finish();
         let (real, fake) = (real.map(Set::name), Some(self.fake.name()));
-        let named = |result| Measurement { real: real.clone(), fake: fake.clone(), ..result };
+        let named = |result: Measurement| Measurement {
+            real: real.clone(),
+            fake: fake.clone(),
+            stride: result.stride * self.stride,
+            ..result
+        };
         Ok(results?.into_iter().map(named).collect())
     }
-}
 
-fn needs_real(panel: &Panel) -> bool {
-    panel.input() != Input::OneSet
-}
-
-/// Refuses sets that are too small or of unequal size, and warns of names of pairs that look wrong, before anything is decoded.
-fn check(panel: &Panel, real: Option<&Set>, fake: &Set) -> Result<()> {
-    let real = real.filter(|_| needs_real(panel));
-    panel.check_counts(real.map(Set::count), fake.count())?;
-    let Some(real) = real else { return Ok(()) };
-    let odd = real.files().zip(fake.files()).find(|(a, b)| stem(a) != stem(b));
-    if let Some((a, b)) = odd.filter(|_| panel.input() == Input::Pairs) {
-        let names = panel.names().join(", ");
-        console::warn(format!("{names}: pairs have different names, such as {a} and {b}"));
+    /// Statistics of the first `most` real clips, where they are a data set's.
+    fn store(&self, real: &Set, most: usize) -> Option<RealStore> {
+        let Set::Data(data) = real else { return None };
+        let set = format!("{}, seed {}", data.description(real.count().min(most)), self.seed);
+        Some(RealStore::new(self.store.as_ref()?, set))
     }
-    Ok(())
+}
+
+fn warn_of_names(metrics: &str, real: &Set, fake: &Set) {
+    if let Some((a, b)) = real.files().zip(fake.files()).find(|(a, b)| stem(a) != stem(b)) {
+        console::warn(format!("{metrics}: pairs have different names, such as {a} and {b}"));
+    }
 }
 
 /// The name without its ending.

@@ -26,8 +26,13 @@ pub struct Plan {
     pub(super) panels: Vec<Panel>,
     pub(super) real: Option<Set>,
     pub(super) fake: Set,
-    /// Where statistics of the real set are kept, and its description.
-    pub(super) store: Option<Store>,
+    /// Where statistics of the real set are kept, when it is a data set's.
+    pub(super) store: Option<PathBuf>,
+    /// Clips of each side as asked for.
+    pub(super) num: Option<usize>,
+    pub(super) seed: u64,
+    /// Distance between frames in the data set; 1 for folders.
+    pub(super) stride: usize,
 }
 
 /// What is measured.
@@ -95,56 +100,92 @@ impl Plan {
     /// # Errors
     /// [`Failure`] for wishes that do not go together; those of data sets, models and metrics.
     pub fn new(wishes: &Wishes<'_>) -> Result<Self> {
-        let panels = panels(wishes)?;
-        let taken = panels.iter().filter_map(Panel::clips_taken).max();
-        let num = wishes.num.or(taken);
-        let (real, fake, store) = match &wishes.subject {
-            Subject::Folder(path) => of_folder(wishes, path, num)?,
-            Subject::Model(source) => of_model(wishes, source, num)?,
-            Subject::Control(control) => of_control(wishes, *control, num)?,
+        check_metrics(wishes)?;
+        let panels = Panel::open_all(wishes.metrics, wishes.weights)?;
+        let panels: Vec<Panel> = panels.into_iter().map(|panel| panel.seed(wishes.seed)).collect();
+        let most = |panels: &mut dyn Iterator<Item = &Panel>| {
+            panels.map(|panel| panel.clips_taken().unwrap_or(MOST)).max().unwrap_or(MOST)
         };
-        Ok(Self { metrics: wishes.metrics.to_vec(), panels, real, fake, store })
+        let most = [most(&mut panels.iter().filter(|p| needs_real(p))), most(&mut panels.iter())];
+        let Sides { real, fake, stride } = match &wishes.subject {
+            Subject::Folder(path) => of_folder(wishes, path)?,
+            Subject::Model(source) => of_model(wishes, source, most)?,
+            Subject::Control(control) => of_control(wishes, *control, most[1])?,
+        };
+        let store = wishes.data.as_ref().map(|choice| choice.cache.join("metrics"));
+        let (num, seed) = (wishes.num, wishes.seed);
+        Ok(Self { metrics: wishes.metrics.to_vec(), panels, real, fake, store, num, seed, stride })
+    }
+
+    /// Clips of each side for the metrics of a panel: what one protocol takes does not lengthen the work for another.
+    pub(super) fn clips(&self, panel: &Panel) -> usize {
+        if let Some(num) = self.num.or(panel.clips_taken()) {
+            return num;
+        }
+        match (&self.fake, self.real.as_ref().filter(|_| needs_real(panel))) {
+            (Set::Folder(_), _) => usize::MAX,
+            (_, Some(real)) => real.count().min(MOST),
+            (_, None) => MOST,
+        }
     }
 }
 
-fn panels(wishes: &Wishes<'_>) -> Result<Vec<Panel>> {
+/// Whether the metrics compare with real clips.
+pub(super) fn needs_real(panel: &Panel) -> bool {
+    panel.input() != Input::OneSet
+}
+
+fn check_metrics(wishes: &Wishes<'_>) -> Result<()> {
     for name in wishes.metrics {
-        if protocol(name)?.input != Input::OneSet && wishes.real.is_none() && wishes.data.is_none() {
+        let input = protocol(name)?.input;
+        if input != Input::OneSet && wishes.real.is_none() && wishes.data.is_none() {
             let text = format!("{name} compares with real clips, and --real is missing");
             let hint = "give a folder of real clips with --real DIR, or a data set with --data SET";
             return Err(Failure::new(text).hint(hint).into());
         }
+        let unrelated = match &wishes.subject {
+            Subject::Folder(_) => wishes.data.is_some(),
+            Subject::Model(_) | Subject::Control(Control::Half) => true,
+            Subject::Control(_) => false,
+        };
+        if input == Input::Pairs && unrelated {
+            let text = format!("{name} compares each clip with its true one, and these clips have none");
+            let hint = "write predictions and true clips into two folders, in the same order: --real TRUE --fake PREDICTED";
+            return Err(Failure::new(text).hint(hint).into());
+        }
     }
-    let panels = Panel::open_all(wishes.metrics, wishes.weights)?;
-    Ok(panels.into_iter().map(|panel| panel.seed(wishes.seed)).collect())
+    Ok(())
 }
 
-type Store = (PathBuf, String);
-type Real = (Option<Set>, Option<Store>);
-type Sides = (Option<Set>, Set, Option<Store>);
+/// What is compared.
+struct Sides {
+    real: Option<Set>,
+    fake: Set,
+    stride: usize,
+}
 
 impl Wishes<'_> {
-    /// The real side: a folder, or clips of the data set in a format. They are not opened when no metric needs them.
-    fn real(&self, clip: ClipSpec, stride: usize, num: Option<usize>) -> Result<Real> {
+    /// The real side: a folder, or clips of the data set in a format, as many as asked for, else at most `most`. They are not opened
+    /// when no metric needs them.
+    fn real(&self, clip: ClipSpec, stride: usize, most: usize) -> Result<Option<Set>> {
         let needs = |name: &String| Ok(protocol(name)?.input != Input::OneSet);
         if !self.metrics.iter().map(needs).collect::<vg_metrics::Result<Vec<_>>>()?.contains(&true) {
-            return Ok((None, None));
+            return Ok(None);
         }
         if let Some(path) = self.real {
-            return Ok((Some(Set::Folder(Folder::open(path, self.num, self.frames)?)), None));
+            return Ok(Some(Set::Folder(Folder::open(path, self.num, self.frames)?)));
         }
-        let Some(choice) = &self.data else { return Ok((None, None)) };
-        let data = DataClips::open(choice, self.selection(clip, stride, num), None)?;
-        let store = (choice.cache.join("metrics"), format!("{}, seed {}", data.description(), self.seed));
-        Ok((Some(Set::Data(data)), Some(store)))
+        let Some(choice) = &self.data else { return Ok(None) };
+        Ok(Some(Set::Data(DataClips::open(choice, self.selection(clip, stride, most), None)?)))
     }
 
-    fn selection(&self, clip: ClipSpec, stride: usize, num: Option<usize>) -> Selection {
-        Selection { clip, stride, seed: self.seed, num: num.unwrap_or(MOST), all: num.is_none() }
+    fn selection(&self, clip: ClipSpec, stride: usize, most: usize) -> Selection {
+        let Self { num, seed, .. } = *self;
+        Selection { clip, stride, seed, num: num.unwrap_or(most), all: num.is_none() }
     }
 }
 
-fn of_folder(wishes: &Wishes<'_>, path: &Path, num: Option<usize>) -> Result<Sides> {
+fn of_folder(wishes: &Wishes<'_>, path: &Path) -> Result<Sides> {
     let fake = Folder::open(path, wishes.num, wishes.frames)?;
     let clip = match wishes.data {
         // Of the folder's size.
@@ -154,40 +195,42 @@ fn of_folder(wishes: &Wishes<'_>, path: &Path, num: Option<usize>) -> Result<Sid
         }
         None => ClipSpec { frames: 1, height: 1, width: 1, channels: 3 },
     };
-    let (real, store) = wishes.real(clip, wishes.stride.unwrap_or(1), num)?;
-    Ok((real, Set::Folder(fake), store))
+    let (stride, fake) = (wishes.stride.unwrap_or(1), Set::Folder(fake));
+    Ok(Sides { real: wishes.real(clip, stride, fake.count())?, fake, stride })
 }
 
-fn of_control(wishes: &Wishes<'_>, control: Control, num: Option<usize>) -> Result<Sides> {
+fn of_control(wishes: &Wishes<'_>, control: Control, most: usize) -> Result<Sides> {
     let Some(choice) = &wishes.data else {
         return Err(Failure::new("--control spoils clips of a data set, and --data is missing").into());
     };
     let (frames, side) = (wishes.frames.unwrap_or(FRAMES), wishes.size);
     let clip = ClipSpec { frames, height: side, width: side, channels: 3 };
     let stride = wishes.stride.unwrap_or(1);
-    let fake = DataClips::open(choice, wishes.selection(clip, stride, num), Some(control))?;
-    let (real, store) = wishes.real(clip, stride, Some(fake.num()))?;
-    Ok((real, Set::Data(fake), store))
+    let fake = DataClips::open(choice, wishes.selection(clip, stride, most), Some(control))?;
+    let fake = Set::Data(fake);
+    Ok(Sides { real: wishes.real(clip, stride, fake.count())?, fake, stride })
 }
 
-fn of_model(wishes: &Wishes<'_>, source: &str, num: Option<usize>) -> Result<Sides> {
+/// `most`: clips that metrics with real ones take at most, and all metrics.
+fn of_model(wishes: &Wishes<'_>, source: &str, most: [usize; 2]) -> Result<Sides> {
     let weights = sample::open(source)?;
     let experiment = sample::experiment(&weights)?;
     let sampler = experiment.sampler(&weights, &Init::cpu(0))?;
     let (spec, trained) = (sampler.spec(), trained_stride(&*experiment)?);
     let format = format(wishes, spec.clip, trained, source)?;
-    let (real, store) = wishes.real(format.clip, format.stride, num)?;
-    let num = real.as_ref().map(Set::count).or(num).unwrap_or(MOST);
+    let real = wishes.real(format.clip, format.stride, most[0])?;
+    let num = wishes.num.unwrap_or(most[1]);
     let context = match (&wishes.data, spec.context_frames) {
+        // As in training: the model's own size, channels and distance between frames.
         (Some(choice), 1..) => {
-            Some(DataClips::open(choice, wishes.selection(format.clip, format.stride, Some(num)), None)?)
+            Some(DataClips::open(choice, wishes.selection(spec.clip, trained, num), None)?)
         }
         _ => None,
     };
     let taken = [format.clip.frames, format.every];
     let name = weights.source().to_owned();
     let fake = Generated::new(sampler, name, num, wishes.seed, taken, context)?;
-    Ok((real, Set::Model(fake), store))
+    Ok(Sides { real, fake: Set::Model(fake), stride: format.stride })
 }
 
 /// Size of a model's clips, and the distance between frames in its training.

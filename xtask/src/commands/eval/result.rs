@@ -5,13 +5,14 @@ use vg_metrics::{Divisor, Measurement};
 
 use crate::console;
 
-/// One metric on stdout: two lines, or one JSON object.
+/// One metric on stdout: three lines, or one JSON object.
 pub fn print(result: &Measurement, json: bool) -> Result<()> {
     if json {
         return console::json(result);
     }
     console::result(value_line(result))?;
-    Ok(console::result(format!("    {}", conditions(result)))?)
+    console::result(format!("    {}", conditions(result)))?;
+    Ok(console::result(format!("    {}", sides(result)))?)
 }
 
 /// Name, value and spread, and what was measured.
@@ -39,7 +40,7 @@ fn value_line(result: &Measurement) -> String {
 }
 
 /// Everything else that the value depends on.
-fn conditions(result: &Measurement) -> String {
+pub fn conditions(result: &Measurement) -> String {
     let short = |hash: &str| hash.get(..12).unwrap_or(hash).to_owned();
     let hash = result
         .network_sha256
@@ -52,6 +53,15 @@ fn conditions(result: &Measurement) -> String {
     };
     let (stride, resize, seed) = (result.stride, &result.resize, result.seed);
     format!("network {hash}, stride {stride}, resize {resize}{divisor}, seed {seed}")
+}
+
+/// What was measured against what.
+fn sides(result: &Measurement) -> String {
+    let fake = result.fake.as_deref().unwrap_or("clips");
+    match &result.real {
+        Some(real) => format!("{fake} against {real}"),
+        None => fake.to_owned(),
+    }
 }
 
 fn counted(count: usize, thing: &str) -> String {

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use vg_core::sample::{SampleRequest, Sampler};
+use candle_core::DType;
+use vg_core::sample::{Clips, SampleRequest, Sampler};
 use vg_core::{BatchSource, BatchSpec, ClipSpec, Pixels};
 use vg_data::decode::decode_whole;
 use vg_data::{Frames, Loader, Progress, Split};
@@ -178,7 +179,7 @@ impl DataClips {
     /// The first clips of the seeded order.
     pub fn open(choice: &DataChoice, selection: Selection, control: Option<Control>) -> Result<Self> {
         let Selection { clip, stride, seed, num, all } = selection;
-        let loader = vg_data::source(choice.open(clip.into())?, seed);
+        let loader = vg_data::source(choice.open(clip.into())?, seed).with_whole_stride();
         let mut data = Self {
             choice: choice.clone(),
             loader: RefCell::new(loader),
@@ -197,11 +198,12 @@ impl DataClips {
             data.num = num.min(there / sets);
         }
         if data.num == 0 || data.num * sets > there {
-            let (set, frames) = (&data.choice.name, clip.frames);
+            let (set, frames) = (&data.choice.name, clip.frames.saturating_mul(stride));
             let wanted = data.num.max(1) * sets;
             let text =
                 format!("{set} has {there} clips of at least {frames} frames, and {wanted} are needed");
-            return Err(Failure::new(text).hint("lower --num, or take the other --split").into());
+            let hint = "lower --num, --frames or --stride, or take the other --split";
+            return Err(Failure::new(text).hint(hint).into());
         }
         if control == Some(Control::Half) {
             data.first = data.num;
@@ -213,16 +215,11 @@ impl DataClips {
         BatchSpec { frame_stride: self.stride, ..BatchSpec::clips(clips, self.clip, Pixels::Symmetric) }
     }
 
-    /// Number of clips.
-    pub fn num(&self) -> usize {
-        self.num
-    }
-
-    /// What decides the pixels, for a store of statistics.
-    pub fn description(&self) -> String {
+    /// What decides the pixels of the first `num` clips, for a store of statistics.
+    pub fn description(&self, num: usize) -> String {
         let fingerprint = self.loader.borrow().info().fingerprint.clone();
         let ClipSpec { frames, height, width, channels } = self.clip;
-        format!("{} ({fingerprint}), {} clips of {frames}x{height}x{width}x{channels}", self.name(), self.num)
+        format!("{} ({fingerprint}), {num} clips of {frames}x{height}x{width}x{channels}", self.name())
     }
 
     fn name(&self) -> String {
@@ -252,8 +249,10 @@ pub struct Generated {
     name: String,
     num: usize,
     seed: u64,
-    /// Frames asked for, and which of them are taken.
-    frames: usize,
+    /// Frames that the model is asked for.
+    asked: usize,
+    /// Of these the first so many are taken, with a distance.
+    taken: usize,
     every: usize,
     /// For models that continue clips.
     context: Option<DataClips>,
@@ -261,6 +260,11 @@ pub struct Generated {
 
 impl Generated {
     /// `num` clips with the seeds from `seed` on, of `frames` frames with `every - 1` left out between two.
+    ///
+    /// A model is never asked for fewer frames than it makes by itself: some make no others, some would make them faster.
+    ///
+    /// # Errors
+    /// [`Failure`] for a model that makes no clips, or none of that length without more than is given here.
     pub fn new(
         sampler: Box<dyn Sampler>,
         name: String,
@@ -270,6 +274,10 @@ impl Generated {
         context: Option<DataClips>,
     ) -> Result<Self> {
         let spec = sampler.spec();
+        if spec.max_frames == 0 {
+            let text = format!("{name} makes no clips: it is a classifier");
+            return Err(Failure::new(text).hint("give a run of a model that makes clips").into());
+        }
         if !spec.maps.is_empty() {
             let text =
                 format!("{name} needs condition maps ({}), which eval cannot give", spec.maps.join(", "));
@@ -281,27 +289,43 @@ impl Generated {
             let text = format!("{name} continues clips of {} frames", spec.context_frames);
             return Err(Failure::new(text).hint("say which with --data SET").into());
         }
-        let frames = (frames - 1) * every + 1;
-        SampleRequest { frames: Some(frames), ..SampleRequest::default() }.frames_for(&spec)?;
-        Ok(Self { sampler, name, num, seed, frames, every, context })
+        if seed.checked_add(num as u64).is_none() {
+            let text = format!("--seed {seed}: there are no {num} seeds from it on");
+            return Err(Failure::new(text).hint("give a smaller --seed").into());
+        }
+        let asked = ((frames - 1) * every + 1).max(spec.clip.frames);
+        SampleRequest { frames: Some(asked), ..SampleRequest::default() }.frames_for(&spec)?;
+        Ok(Self { sampler, name, num, seed, asked, taken: frames, every, context })
     }
 
     fn chunk(&self, start: usize, clips: usize) -> vg_metrics::Result<Vec<Clip>> {
         let first = self.seed + start as u64;
         let request = SampleRequest {
-            frames: Some(self.frames),
+            frames: Some(self.asked),
             context: self.context(start, clips)?,
             ..SampleRequest::seeds(first..first + clips as u64)
         };
         let made = self.sampler.sample(&request)?;
+        self.check_finite(&made)?;
         let frames = Frames::from_tensor(&made.tensor, made.pixels)?;
         let named = frames.into_iter().zip(first..);
         named
             .map(|(frames, seed)| {
-                let taken = self.frames.div_ceil(self.every);
-                clip(format!("clip of seed {seed} of {}", self.name), frames)?.every(self.every, taken)
+                let name = format!("clip of seed {seed} of {}", self.name);
+                clip(name, frames)?.every(self.every, self.taken)
             })
             .collect()
+    }
+
+    /// A network that has diverged would otherwise count as one that makes black clips.
+    fn check_finite(&self, made: &Clips) -> vg_metrics::Result<()> {
+        let sum = made.tensor.sum_all().and_then(|sum| sum.to_dtype(DType::F64)?.to_scalar::<f64>());
+        match sum.map_err(vg_core::Error::from)?.is_finite() {
+            true => Ok(()),
+            false => {
+                Err(vg_metrics::Error::NotFinite { what: format!("a pixel in the clips of {}", self.name) })
+            }
+        }
     }
 
     /// Given frames, on the model's pixel scale.

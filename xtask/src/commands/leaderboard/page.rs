@@ -11,7 +11,7 @@ use crate::report::{STYLE, escape};
 ///
 /// # Errors
 /// When pictures of clips cannot be read.
-pub fn html(head: &str, table: &Table, drawings: &[String]) -> Result<String> {
+pub fn html(head: &str, table: &Table, notes: &[String], drawings: &[String]) -> Result<String> {
     let mut clips = String::new();
     for row in &table.rows {
         let bytes = std::fs::read(&row.clips).map_err(vg_core::Error::io("reading", &row.clips))?;
@@ -27,11 +27,12 @@ pub fn html(head: &str, table: &Table, drawings: &[String]) -> Result<String> {
             format!("<h2>Over training time</h2><div class=\"grid-of\">{figures}</div>")
         }
     };
+    let notes: String = notes.iter().map(|note| format!("<li>{}</li>", escape(note))).collect();
     Ok(format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>Leaderboard</title><style>{STYLE}</style></head><body>\n<h1>Leaderboard</h1><p class=\"sub\">{}</p>\n\
-         <h2>Values</h2>{}\n<h2>Clips</h2><div class=\"grid-of clips\">{clips}</div>\n{curves}\n</body></html>\n",
+         <h2>Values</h2>{}\n<ul>{notes}</ul>\n<h2>Clips</h2><div class=\"grid-of clips\">{clips}</div>\n{curves}\n</body></html>\n",
         escape(head),
         values(table),
     ))

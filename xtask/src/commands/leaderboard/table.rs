@@ -1,12 +1,12 @@
 //! The table.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use anyhow::Result;
 use vg_metrics::{Better, Measurement, protocol};
 
 use super::super::eval::significant;
+use crate::run::clock;
 
 /// Models by metrics.
 pub struct Table {
@@ -36,7 +36,7 @@ impl Row {
         if self.secs == 0.0 {
             return String::new();
         }
-        humantime::format_duration(Duration::from_secs(self.secs.round() as u64)).to_string()
+        clock::in_words(self.secs)
     }
 }
 
@@ -58,7 +58,11 @@ impl Table {
 
     /// Index of the best model's row by a metric, among those with a value; the data set does not take part.
     pub fn best(&self, metric: &str) -> Option<usize> {
-        let higher = protocol(metric).ok()?.better == Better::Higher;
+        let higher = match protocol(metric).ok()?.better {
+            Better::Higher => true,
+            Better::Lower => false,
+            Better::AsReal => return None,
+        };
         let values = self.rows.iter().enumerate().skip(1);
         let known = values.filter_map(|(i, row)| Some((i, row.value(metric)?.value?)));
         let ordered = known.map(|(i, value)| (i, if higher { -value } else { value }));
@@ -75,6 +79,7 @@ impl Table {
     pub fn markdown(&self) -> String {
         let arrow = |name: &String| match protocol(name).map(|p| p.better) {
             Ok(Better::Higher) => format!("{name} (higher)"),
+            Ok(Better::AsReal) => format!("{name} (as real)"),
             _ => format!("{name} (lower)"),
         };
         let names: Vec<String> = self.metrics.iter().map(arrow).collect();
@@ -103,22 +108,22 @@ mod tests {
     fn row(label: &str, motion: f64, frozen: f64) -> Row {
         let value =
             |name: &str, v| Measurement { num_fake: 4, ..Measurement::new(protocol(name).unwrap(), v) };
-        let values = vec![value("motion", motion), value("frozen", frozen)];
+        let values = vec![value("motion", motion), value("frozen", frozen), value("is-vg", motion)];
         Row { label: label.to_owned(), clips: PathBuf::new(), secs: 61.0, steps: 7, values }
     }
 
     #[test]
     fn the_best_model_is_bold_and_the_data_set_does_not_take_part() {
         let rows = vec![row("data set", 9.0, 0.0), row("a", 1.0, 0.5), row("b", 2.0, 0.75)];
-        let table = Table { rows, metrics: vec!["motion".into(), "frozen".into()] };
+        let table = Table { rows, metrics: vec!["motion".into(), "frozen".into(), "is-vg".into()] };
         table.check().unwrap();
         let text = table.markdown();
         assert!(text.starts_with(
-            "| model | steps | time | motion (higher) | frozen (lower) |\n|---|---|---|---|---|\n"
+            "| model | steps | time | motion (as real) | frozen (lower) | is-vg (higher) |\n|---|---|---|---|---|---|\n"
         ));
-        assert!(text.contains("| data set | 7 | 1m 1s | 9.00000 | 0 |"), "{text}");
-        assert!(text.contains("| a | 7 | 1m 1s | 1.00000 | **0.500000** |"), "{text}");
-        assert!(text.contains("| b | 7 | 1m 1s | **2.00000** | 0.750000 |"), "{text}");
+        assert!(text.contains("| data set | 7 | 1m 1s | 9.00000 | 0 | 9.00000 |"), "{text}");
+        assert!(text.contains("| a | 7 | 1m 1s | 1.00000 | **0.500000** | 1.00000 |"), "{text}");
+        assert!(text.contains("| b | 7 | 1m 1s | 2.00000 | 0.750000 | **2.00000** |"), "{text}");
     }
 
     #[test]

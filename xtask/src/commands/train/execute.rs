@@ -1,6 +1,7 @@
 //! Starts, continues and ends a run.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Result;
 use serde_json::json;
@@ -17,7 +18,7 @@ use super::plan::{self, Probe, Setup};
 use super::watch::Watch;
 use crate::data::DataChoice;
 use crate::failure::{Done, Failure};
-use crate::run::{DataContent, New, RunFolder, RunRecord, Times};
+use crate::run::{DataContent, New, RunFolder, RunRecord, Times, clock};
 use crate::{console, interrupt, registry, report, threads};
 
 /// A new run.
@@ -97,33 +98,51 @@ pub fn resume(args: &Args, path: &Path) -> Result<Done> {
     let mut loader = vg_data::source(record.data.open(probe.needs.clip.into())?, record.seed);
     plan::check_data(&mut loader, &probe.needs)?;
     let made = checkpoint.progress();
-    if let Some(steps) = plan::steps(args, record.content.clips, &probe.needs)? {
-        (record.schedule.steps, record.schedule.budget_secs) = (steps, 0.0);
-    }
-    if let Some(budget) = args.budget {
-        (record.schedule.steps, record.schedule.budget_secs) = (plan::MOST_STEPS, budget.as_secs_f64());
+    let steps = plan::steps(args, record.content.clips, &probe.needs)?;
+    if !extend(&mut record.schedule, steps, args.budget) && record.schedule.budget_secs > 0.0 {
+        let begun = record.resumed.last().map_or(0, |start| start.step);
+        let used = clock::seconds(&clock::stats(path)?, begun, made.step);
+        let left = record.schedule.budget_secs - used;
+        if left <= 0.0 || made.step >= record.schedule.steps {
+            return time_is_up(path, record.schedule.budget_secs);
+        }
+        record.schedule.budget_secs = left;
     }
     if made.step >= record.schedule.steps {
         return finished_already(path, made, record.schedule.steps);
     }
+    let to = match record.schedule.budget_secs {
+        0.0 => format!("to {}", record.schedule.steps),
+        secs => format!("for {}", clock::in_words(secs)),
+    };
     if args.dry_run {
-        let text =
-            format!("would continue {} from step {} to {}", path.display(), made.step, record.schedule.steps);
-        console::result(text)?;
+        console::result(format!("would continue {} from step {} {to}", path.display(), made.step))?;
         return Ok(Done::Good);
     }
     record.resume(made.step, threads);
     record.write(path)?;
-    console::note(format!(
-        "continuing {} from step {} of {}",
-        path.display(),
-        made.step,
-        record.schedule.steps
-    ));
+    console::note(format!("continuing {} from step {} {to}", path.display(), made.step));
     let run = Run { setup: &setup, loader, record: &record, folder: &folder, json: args.json };
     let done = run.go(Begin::Resume(checkpoint));
     drop(lock);
     done
+}
+
+/// Sets the length that a resumed run is given now, if any.
+fn extend(schedule: &mut Times, steps: Option<u64>, budget: Option<Duration>) -> bool {
+    if let Some(steps) = steps {
+        (schedule.steps, schedule.budget_secs) = (steps, 0.0);
+    }
+    if let Some(budget) = budget {
+        (schedule.steps, schedule.budget_secs) = (plan::MOST_STEPS, budget.as_secs_f64());
+    }
+    steps.is_some() || budget.is_some()
+}
+
+fn time_is_up(path: &Path, budget: f64) -> Result<Done> {
+    let (path, budget) = (path.display(), clock::in_words(budget));
+    console::note(format!("{path} has used its {budget}; ask for more with `--budget` or `--steps`"));
+    Ok(Done::Good)
 }
 
 fn finished_already(path: &Path, made: Progress, steps: u64) -> Result<Done> {
@@ -197,10 +216,22 @@ impl Run<'_> {
         drop(driver);
         watch.end();
         let report = self.report();
+        if matches!(outcome, Ok(Outcome::Finished)) {
+            self.note_end(progress)?;
+        }
         match outcome {
             Ok(outcome) => self.summary(outcome, progress, report.as_deref()),
             Err(error) => Err(explain(error, self.folder)),
         }
+    }
+
+    /// A run that has used its time is a run of as many steps as it made: without more time or steps there is nothing to go on with.
+    fn note_end(&self, progress: Progress) -> Result<()> {
+        if self.record.schedule.budget_secs == 0.0 {
+            return Ok(());
+        }
+        let schedule = Times { steps: progress.step, ..self.record.schedule };
+        RunRecord { schedule, ..self.record.clone() }.write(self.folder.path())
     }
 
     /// A report that cannot be written does not spoil the run.

@@ -12,6 +12,7 @@ use clap::ValueEnum;
 use vg_data::Split;
 
 use crate::failure::{Done, Failure};
+use crate::run::clock;
 
 /// Train a model
 ///
@@ -47,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     epochs: Option<f64>,
     /// Time for the run, such as `10m`, instead of a number of steps; sample clips and checkpoints come every tenth of it
-    #[arg(long, value_name = "TIME", conflicts_with_all = ["steps", "epochs"], value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", conflicts_with_all = ["steps", "epochs"], value_parser = clock::budget)]
     budget: Option<std::time::Duration>,
     /// Checkpoints that are kept, the newest ones; 3 when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(2..))]
@@ -67,7 +68,8 @@ pub struct Args {
     /// Start from weights of another run, its folder or a checkpoint, for models that can: VGAN's classifier from a discriminator
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     from: Option<PathBuf>,
-    /// Continue the run in a folder from its newest sound checkpoint; the run's own settings hold
+    /// Continue the run in a folder from its newest sound checkpoint; the run's own settings hold, and what is left of its steps or its
+    /// time
     #[arg(long, value_name = "DIR", conflicts_with_all = [
         "preset", "config", "data", "split", "batch", "seed", "out", "sets", "device", "sample_every", "checkpoint_every",
         "samples", "strict", "min_frames", "cache", "root", "keep",
@@ -85,10 +87,11 @@ pub struct Args {
     /// Events as JSON, one object a line on stdout
     #[arg(long)]
     json: bool,
-    /// Steps between sample clips, 0 for never; a tenth of the run, at most 500, when absent
+    /// Steps between sample clips, 0 for only at the end; a tenth of the run, at most 500, when absent. With --budget besides those of
+    /// each tenth of it
     #[arg(long, value_name = "N")]
     sample_every: Option<u64>,
-    /// Steps between checkpoints, 0 for only at the end; a tenth of the run, at most 500, when absent
+    /// Steps between checkpoints, likewise
     #[arg(long, value_name = "N")]
     checkpoint_every: Option<u64>,
     /// Number of sample clips; 16 when absent
