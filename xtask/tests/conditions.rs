@@ -46,3 +46,20 @@ fn a_classifier_starts_from_a_run() {
     place
         .error("train vgan --preset tiny --from nowhere --steps 1", &["nowhere", "no run and no checkpoint"]);
 }
+
+#[test]
+fn data_have_the_classes_that_a_model_is_made_for() {
+    let place = Place::new();
+    for (model, key, count) in [
+        ("mocogan", "categories.count", 1),
+        ("mocogan", "categories.count", 6),
+        ("vgan --set variant=classifier", "classifier.classes", 101),
+    ] {
+        let command = format!("train {model} --preset tiny --set {key}={count} --steps 1 --out run");
+        let numbers = ["2 classes in \"class\"", &format!("made for {count}"), &format!("--set {key}=2")];
+        place.error(&command, &numbers);
+        assert!(!place.join("run").exists(), "refused before there is a folder");
+    }
+    // Without a class loss on real clips their labels are not looked at.
+    place.good("train mocogan --preset tiny --set categories.count=6 --set train.class_loss=infogan --steps 1 --out run");
+}

@@ -183,7 +183,7 @@ fn content_and_motion_are_steered_apart() {
     assert_ne!(clip("--speed 2"), clip("--speed 1"));
     place.error("sample run --fix conten=5", &["did you mean \"content\"?"]);
     place.error("sample run --grid content=2", &["STREAM=ROWS,STREAM=COLUMNS"]);
-    place.error("sample run --classes 0,3", &["classes 0 to 2"]);
+    place.error("sample run --classes 0,3", &["classes 0 to 1"]);
     place.error("sample run --switch 16:1", &["frames 1 to 15"]);
     place.good(&format!("{TRAIN} --steps 1 --out other"));
     place.error("sample other --speed 2", &["cannot change the speed"]);

@@ -54,6 +54,9 @@ pub struct BatchSpec {
     pub images: usize,
     /// Label groups to deliver, such as `class` (empty: none).
     pub labels: Vec<String>,
+    /// By label group: how many classes the model is made for, where it learns to tell them apart; see [`BatchSpec::check_classes`].
+    #[serde(default)]
+    pub classes: BTreeMap<String, ClassCount>,
     /// Condition maps to deliver, such as `flow` or `segmentation` (vid2vid; empty: none).
     pub maps: Vec<String>,
     /// Mirror each clip left-right with probability one half.
@@ -71,10 +74,48 @@ impl BatchSpec {
             frame_stride: 1,
             images: 0,
             labels: Vec::new(),
+            classes: BTreeMap::new(),
             maps: Vec::new(),
             flip: false,
             pixels,
         }
+    }
+
+    /// Checks that the data have as many classes as the model is made for. Fewer are refused like more: a model would make, and its
+    /// judge would look for, classes that no clip shows. A group that the data lack is the source's to name.
+    ///
+    /// # Errors
+    /// [`Error::Data`] with both numbers and the configuration value to set.
+    pub fn check_classes(&self, data: &SourceInfo) -> Result<()> {
+        for (group, ClassCount { count, key }) in &self.classes {
+            let Some(names) = data.classes.get(group).filter(|names| names.len() != *count) else { continue };
+            let (found, data) = (names.len(), &data.name);
+            let more = if found > NAMED { ", ..." } else { "" };
+            let names = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
+            return Err(Error::Data(format!(
+                "{data} has {found} classes in {group:?} ({names}{more}), but the model is made for {count}; make it for {found}: `--set {key}={found}`"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// Classes that an error names; the rest is counted.
+const NAMED: usize = 5;
+
+/// A number of classes in a model's configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClassCount {
+    /// The number.
+    pub count: usize,
+    /// Dotted path of the configuration value that sets it, such as `categories.count`.
+    pub key: String,
+}
+
+impl ClassCount {
+    /// `count` classes, as the configuration value `key` says.
+    pub fn new(count: usize, key: &str) -> Self {
+        Self { count, key: key.to_owned() }
     }
 }
 
@@ -169,5 +210,26 @@ mod tests {
         }
         let centred = [0, 128, 255].map(|u| Pixels::Centered128.decode(u));
         assert_eq!(centred, [-1.0, 0.0, 0.992_187_5]);
+    }
+
+    #[test]
+    fn other_numbers_of_classes_are_named_with_the_way_out() {
+        let clip = ClipSpec { frames: 1, height: 1, width: 1, channels: 1 };
+        let mut spec = BatchSpec::clips(1, clip, Pixels::Unit);
+        let names = |n: usize| (0..n).map(|k| format!("c{k}")).collect::<Vec<_>>();
+        let data = |n| SourceInfo {
+            name: "set".into(),
+            clips: 9,
+            classes: BTreeMap::from([("class".to_owned(), names(n))]),
+            fingerprint: String::new(),
+        };
+        spec.check_classes(&data(4)).unwrap();
+        spec.classes.insert("class".into(), ClassCount::new(3, "categories.count"));
+        spec.check_classes(&data(3)).unwrap();
+        for (n, part) in [(2, "2 classes in \"class\" (c0, c1)"), (7, "c4, ...")] {
+            let text = spec.check_classes(&data(n)).unwrap_err().to_string();
+            assert!(text.contains(part) && text.contains("made for 3"), "{text}");
+            assert!(text.contains(&format!("--set categories.count={n}")), "{text}");
+        }
     }
 }

@@ -33,6 +33,26 @@ pub trait ModelConfig: Clone + Serialize + DeserializeOwned + 'static {
     }
 }
 
+/// Holds a value to a condition, for [`ModelConfig::validate`]: `accepted` says what it must be.
+///
+/// # Errors
+/// [`Error::Config`] that names `key`, the accepted values and the one found.
+pub fn require(holds: bool, key: &str, accepted: &str, found: impl std::fmt::Display) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::config(key, format!("must be {accepted}, got {found}"))) }
+}
+
+/// Holds whole numbers to a range: a smaller one makes no network, a larger one more than a machine holds.
+///
+/// # Errors
+/// As [`require`], for the first that lies outside.
+pub fn within<'a>(
+    range: std::ops::RangeInclusive<usize>,
+    values: impl IntoIterator<Item = (&'a str, usize)>,
+) -> Result<()> {
+    let accepted = format!("{} to {}", range.start(), range.end());
+    values.into_iter().try_for_each(|(key, value)| require(range.contains(&value), key, &accepted, value))
+}
+
 /// A named configuration.
 pub struct Preset<C> {
     /// Name on the command line.

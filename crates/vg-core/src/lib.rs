@@ -34,7 +34,7 @@ mod shape;
 pub mod testing;
 pub mod train;
 
-pub use batch::{Batch, BatchSource, BatchSpec, Pixels, SourceInfo};
+pub use batch::{Batch, BatchSource, BatchSpec, ClassCount, Pixels, SourceInfo};
 pub use error::{Error, Result};
 pub use rng::Rng;
 pub use shape::ClipSpec;

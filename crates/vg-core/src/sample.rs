@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 
 use crate::batch::Pixels;
-use crate::{ClipSpec, Error, Result, Rng};
+use crate::{ClipSpec, Error, Result, Rng, expect_dims};
 
 /// What a sampler makes and takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -128,6 +128,26 @@ impl SampleRequest {
     pub fn rng(&self, stream: &str, clip: usize) -> Rng {
         let own = self.streams.get(stream).and_then(|seeds| seeds.get(clip));
         Rng::new(*own.unwrap_or(&self.seeds[clip]))
+    }
+
+    /// The given frames of each clip, `[1, C, context, H, W]`, for models that continue clips; a single given clip serves all.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] when there are none, or neither one nor one a clip; [`Error::Shape`] when they are of another size.
+    pub fn contexts(&self, spec: &SampleSpec) -> Result<Vec<Tensor>> {
+        let context = self.context.as_ref().ok_or_else(|| {
+            let problem = "this model continues given frames; give some for every clip (`context`)";
+            Error::Unsupported(problem.into())
+        })?;
+        let (frames, ClipSpec { height, width, channels, .. }) = (spec.context_frames, spec.clip);
+        expect_dims!("context", context.dims(), [B, (channels), (frames), (height), (width)])?;
+        let (given, clips) = (context.dim(0)?, self.seeds.len());
+        if given != 1 && given != clips {
+            let problem = format!("given frames of {given} clips for {clips} clips; give 1 or {clips}");
+            return Err(Error::Unsupported(problem));
+        }
+        let of = |clip: usize| Ok(context.narrow(0, if given == 1 { 0 } else { clip }, 1)?.contiguous()?);
+        (0..clips).map(of).collect()
     }
 
     /// Checks the request against what a sampler makes and takes, except for given frames and maps.
@@ -277,5 +297,24 @@ mod tests {
             let error = request.check(&spec(3), controls).unwrap_err().to_string();
             assert!(error.contains(part), "{error:?} lacks {part:?}");
         }
+    }
+
+    #[test]
+    fn given_frames_are_one_for_all_or_one_a_clip() {
+        let spec = SampleSpec { context_frames: 1, ..spec(0) };
+        let context = |n: usize| {
+            let values: Vec<f32> = (0..4 * n).map(|x| x as f32).collect();
+            Some(Tensor::from_vec(values, (n, 1, 1, 2, 2), &candle_core::Device::Cpu).unwrap())
+        };
+        let of = |n| SampleRequest { context: context(n), ..SampleRequest::seeds([1, 2]) }.contexts(&spec);
+        let first = |t: &Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()[0];
+        assert_eq!(of(2).unwrap().iter().map(first).collect::<Vec<_>>(), [0.0, 4.0]);
+        assert_eq!(of(1).unwrap().iter().map(first).collect::<Vec<_>>(), [0.0, 0.0]);
+        assert!(of(3).unwrap_err().to_string().contains("give 1 or 2"));
+        let text = |request: SampleRequest| request.contexts(&spec).unwrap_err().to_string();
+        assert!(text(SampleRequest::seeds([1])).contains("given frames"));
+        let wide =
+            Tensor::zeros((1, 1, 1, 2, 3), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
+        assert!(text(SampleRequest { context: Some(wide), ..SampleRequest::seeds([1]) }).contains("context"));
     }
 }

@@ -26,8 +26,11 @@ impl Staging {
         sweep(parent, prefix)?;
         let failed = || Error::io("writing into", parent);
         let folder = tempfile::Builder::new().prefix(prefix).tempdir_in(parent).map_err(failed())?;
-        let lock = File::create(folder.path().join(LOCK)).map_err(failed())?;
+        // The file gets its name when it is locked: one that is there without a lock is taken for abandoned.
+        let unnamed = folder.path().join(format!("{LOCK}-new"));
+        let lock = File::create(&unnamed).map_err(failed())?;
         lock.lock().map_err(failed())?;
+        std::fs::rename(&unnamed, folder.path().join(LOCK)).map_err(failed())?;
         Ok(Self { folder, lock })
     }
 
@@ -81,5 +84,24 @@ mod tests {
         let names: Vec<_> =
             std::fs::read_dir(parent.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(names, ["done"]);
+    }
+
+    /// Each thread sweeps while others begin.
+    #[test]
+    fn folders_that_are_being_made_are_not_swept() {
+        let parent = tempfile::tempdir().unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let own = Staging::new(parent.path(), ".building-").unwrap();
+                        std::fs::write(own.path().join("file"), b"x").unwrap();
+                        std::thread::yield_now();
+                        assert!(own.path().join("file").exists());
+                    }
+                });
+            }
+        });
+        assert_eq!(std::fs::read_dir(parent.path()).unwrap().count(), 0);
     }
 }

@@ -110,6 +110,24 @@ fn shaky_videos_become_steady_strips_that_open_as_a_set() {
     assert!(hidden.into_iter().all(|name| !name.to_string_lossy().starts_with('.')));
 }
 
+/// None of these characters is one of a filter, an address or a pattern of file names here.
+#[cfg(unix)]
+#[test]
+fn odd_names_are_names() {
+    if !Ffmpeg::default().is_installed() {
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let odd = place.path().join("it's: 100%d [a],b;c\\=d");
+    let (from, to) = (odd.join("in"), odd.join("out"));
+    film(&from.join("-x/o'b:c\\d, 50% [e];f.avi"), 34);
+    let made = stabilize(&set(&from), &to, &options()).unwrap();
+    assert_eq!((made.videos, made.clips, made.broken.len()), (1, 1, 0), "{made:?}");
+    let list = std::fs::read_to_string(to.join("list.txt")).unwrap();
+    assert_eq!(list, "-x/o'b:c\\d,_50%_[e];f.avi/000.jpg 1\n");
+    assert_eq!(clips(&to).info().clips, 1);
+}
+
 #[test]
 fn clips_with_a_cut_are_dropped() {
     if !Ffmpeg::default().is_installed() {

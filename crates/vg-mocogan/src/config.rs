@@ -1,10 +1,9 @@
 //! Configuration.
 
-use serde::{Deserialize, Serialize};
-use vg_core::config::{ModelConfig, Preset};
-use vg_core::{ClipSpec, Error, Result};
+mod validate;
 
-use crate::presets::PRESETS;
+use serde::{Deserialize, Serialize};
+use vg_core::ClipSpec;
 
 /// Everything about a MoCoGAN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,7 +41,7 @@ pub enum Task {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Clip {
-    /// Frames that the video discriminator sees: exactly 16 for `full` and `categorical`, at least 13 for `patch`.
+    /// Frames that the video discriminator sees: exactly 16 for `full` and `categorical`, 13 or more for `patch`.
     pub frames: usize,
     /// Height and width, a multiple of 16.
     pub side: usize,
@@ -98,6 +97,8 @@ pub enum ImageKind {
     Patch,
     /// One logit an image.
     Full,
+    /// There is none: the paper's ablation "without D_I".
+    None,
 }
 
 /// Kind of the video discriminator.
@@ -145,7 +146,8 @@ pub enum WeightInit {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ClassLoss {
-    /// It learns the labels of real clips; the generator is to make clips of the drawn class.
+    /// It learns the labels of real clips, of which the data must have exactly `categories.count` classes; the generator is to make
+    /// clips of the drawn class.
     Supervised,
     /// It learns the drawn classes of generated clips, which the generator is to show (InfoGAN; needs no labels).
     Infogan,
@@ -161,7 +163,7 @@ pub enum ClassLoss {
 pub struct Train {
     /// Clips a step.
     pub batch: usize,
-    /// Single frames a step for the image discriminator; 0: as many as clips.
+    /// Single frames a step for the image discriminator, if there is one; 0: as many as clips.
     pub image_batch: usize,
     /// Distance between the frames of a clip in its source.
     pub frame_stride: usize,
@@ -198,7 +200,7 @@ impl Config {
         self.clip.side / 16
     }
 
-    /// Single frames a step.
+    /// Single frames a step, where there is an image discriminator.
     pub fn images(&self) -> usize {
         if self.train.image_batch == 0 { self.train.batch } else { self.train.image_batch }
     }
@@ -213,6 +215,11 @@ impl Config {
         self.categories.count > 0 && self.categories.input == CategoryInput::Generator
     }
 
+    /// Whether there is an image discriminator.
+    pub fn judges_images(&self) -> bool {
+        self.discriminator.image != ImageKind::None
+    }
+
     /// Size of the latent of a frame.
     pub fn frame_latent(&self) -> usize {
         let classes = if self.class_to_image() { self.categories.count } else { 0 };
@@ -223,79 +230,4 @@ impl Config {
     pub fn longest(&self) -> usize {
         self.train.lengths.iter().copied().max().unwrap_or(self.clip.frames)
     }
-}
-
-impl ModelConfig for Config {
-    const PRESETS: &'static [Preset<Self>] = PRESETS;
-
-    fn validate(&self) -> Result<()> {
-        let t = &self.train;
-        let at_least_1 = [
-            ("latent.content", self.latent.content),
-            ("latent.motion", self.latent.motion),
-            ("generator.width", self.generator.width),
-            ("discriminator.width", self.discriminator.width),
-            ("train.batch", t.batch),
-            ("train.frame_stride", t.frame_stride),
-        ];
-        for (key, value) in at_least_1 {
-            require(value >= 1, key, "at least 1", value)?;
-        }
-        let not_negative = [
-            ("generator.slope", self.generator.slope),
-            ("discriminator.noise", self.discriminator.noise),
-            ("train.weight_decay", t.weight_decay),
-            ("train.class_weight", t.class_weight),
-            ("train.l1_weight", t.l1_weight),
-        ];
-        for (key, value) in not_negative {
-            require(value.is_finite() && value >= 0.0, key, "0 or greater", value)?;
-        }
-        require(t.lr.is_finite() && t.lr > 0.0, "train.lr", "greater than 0", t.lr)?;
-        for (key, value) in [("train.beta1", t.beta1), ("train.beta2", t.beta2)] {
-            require((0.0..1.0).contains(&value), key, "from 0 to below 1", value)?;
-        }
-        self.validate_clip()?;
-        self.validate_classes()?;
-        self.validate_lengths()
-    }
-}
-
-impl Config {
-    fn validate_clip(&self) -> Result<()> {
-        let Clip { frames, side, channels } = self.clip;
-        require(matches!(channels, 1 | 3), "clip.channels", "1 or 3", channels)?;
-        require(side >= 16 && side.is_multiple_of(16), "clip.side", "a multiple of 16", side)?;
-        if self.discriminator.video == VideoKind::Patch {
-            require(frames >= 13, "clip.frames", "13 or more for the patch video discriminator", frames)
-        } else {
-            require(frames == 16, "clip.frames", "16, which this video discriminator takes alone", frames)
-        }
-    }
-
-    fn validate_classes(&self) -> Result<()> {
-        let (classes, used) = (self.categories.count, self.train.class_loss != ClassLoss::None);
-        let head = self.discriminator.video == VideoKind::Categorical;
-        let key = "discriminator.video";
-        require(!head || classes > 0, key, "`full` or `patch` without classes", "categorical")?;
-        let found = if head { "categorical" } else { "no class head" };
-        require(!used || head, key, "`categorical` for a class loss (`train.class_loss`)", found)
-    }
-
-    fn validate_lengths(&self) -> Result<()> {
-        let (lengths, weights) = (&self.train.lengths, &self.train.length_weights);
-        let shortest = lengths.iter().copied().min().unwrap_or(self.clip.frames);
-        let longest = self.longest();
-        require(shortest >= self.clip.frames, "train.lengths", "at least `clip.frames` each", shortest)?;
-        require(longest <= 4096, "train.lengths", "at most 4096 each", longest)?;
-        let key = "train.length_weights";
-        require(weights.len() == lengths.len(), key, "one for each of `train.lengths`", weights.len())?;
-        let sound = weights.iter().all(|w| w.is_finite() && *w >= 0.0);
-        let some = weights.is_empty() || weights.iter().any(|w| *w > 0.0);
-        require(sound && some, key, "0 or greater, and one above 0", format!("{weights:?}"))
-    }
-}
-
-fn require(holds: bool, key: &str, accepted: &str, found: impl std::fmt::Display) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(key, format!("must be {accepted}, got {found}"))) }
 }

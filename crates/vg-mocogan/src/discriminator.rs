@@ -43,12 +43,21 @@ pub type VideoDiscriminator = Discriminator<3>;
 
 impl ImageDiscriminator {
     /// A network over the parameters of `source`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] in the model without it.
     pub fn new(source: &ParamSource, config: &Config) -> Result<Self> {
         let head = match config.discriminator.image {
             ImageKind::Patch => Head::Patch,
             ImageKind::Full => Head::Full { classes: 0 },
+            ImageKind::None => return Err(Error::config("discriminator.image", "is \"none\"")),
         };
         Self::build(&source.pp("image_discriminator"), config, head)
+    }
+
+    /// The network, where the model has one.
+    pub(crate) fn of(source: &ParamSource, config: &Config) -> Result<Option<Self>> {
+        config.judges_images().then(|| Self::new(source, config)).transpose()
     }
 }
 

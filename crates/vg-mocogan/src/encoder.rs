@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use vg_core::nn::{BatchNorm, Conv2d, Mode, ParamSource};
 use vg_core::{Result, expect_dims};
 
-use crate::config::Config;
+use crate::config::{Config, Task};
 use crate::generator::Start;
 use crate::layers::{LEAKY, halving, whole};
 
@@ -38,6 +38,14 @@ impl Encoder {
         let last = init.conv(&source.pp("conv4"), width, content + motion, whole(config.base()))?;
         let dims = [config.clip.channels, config.clip.side, config.clip.side];
         Ok(Self { convs, norms, last, content, motion, dims })
+    }
+
+    /// The network, where the task has one.
+    pub(crate) fn of(source: &ParamSource, config: &Config) -> Result<Option<Self>> {
+        match config.task {
+            Task::Generate => Ok(None),
+            Task::ImageToVideo => Self::new(source, config).map(Some),
+        }
     }
 
     /// See [`Encoder`].

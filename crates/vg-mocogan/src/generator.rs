@@ -53,17 +53,38 @@ impl Generator {
         categories: Option<&Tensor>,
         mode: Mode,
     ) -> Result<Tensor> {
-        let steps = noise.dim(1)?;
-        let motion = if self.starts_with_state {
-            self.path_from(start, noise, categories, mode)?
+        let motion = self.path(start, noise, categories, mode)?;
+        self.latents(&start.content, categories, &motion)
+    }
+
+    /// The motion part of [`codes`](Self::codes), `[B, K, motion]`.
+    ///
+    /// # Errors
+    /// As [`codes`](Self::codes).
+    pub fn path(
+        &self,
+        start: &Start,
+        noise: &Tensor,
+        categories: Option<&Tensor>,
+        mode: Mode,
+    ) -> Result<Tensor> {
+        if self.starts_with_state {
+            self.path_from(start, noise, categories, mode)
         } else {
-            self.motion.forward(&start.state, noise, categories, mode)?
-        };
-        let (batch, width) = start.content.dims2()?;
-        let content = start.content.unsqueeze(1)?.broadcast_as((batch, steps, width))?;
+            self.motion.forward(&start.state, noise, categories, mode)
+        }
+    }
+
+    /// Puts the parts of [`codes`](Self::codes) together: content `[B, content]`, one-hot classes and motion codes of every frame.
+    ///
+    /// # Errors
+    /// Those of the concatenation when the sizes do not fit.
+    pub fn latents(&self, content: &Tensor, categories: Option<&Tensor>, motion: &Tensor) -> Result<Tensor> {
+        let (batch, width) = content.dims2()?;
+        let content = content.unsqueeze(1)?.broadcast_as((batch, motion.dim(1)?, width))?;
         Ok(match categories.filter(|_| self.class_to_image) {
-            Some(classes) => Tensor::cat(&[&content, classes, &motion], 2)?,
-            None => Tensor::cat(&[&content, &motion], 2)?,
+            Some(classes) => Tensor::cat(&[&content, classes, motion], 2)?,
+            None => Tensor::cat(&[&content, motion], 2)?,
         })
     }
 

@@ -34,7 +34,7 @@ struct Reference {
     category_input: CategoryInput,
     image_discriminator: ImageKind,
     video_discriminator: VideoKind,
-    class_loss: String,
+    class_loss: ReferenceLoss,
     class_weight: f64,
     noise_sigma: f64,
     g_width: usize,
@@ -43,6 +43,16 @@ struct Reference {
     weight_decay: f64,
     batch: usize,
     image_batch: Option<usize>,
+}
+
+/// [`ClassLoss`] as the reference writes it.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum ReferenceLoss {
+    Supervised,
+    Infogan,
+    ReferenceInfoganOnly,
+    None,
 }
 
 impl Reference {
@@ -68,11 +78,11 @@ impl Reference {
                 beta1: 0.5,
                 beta2: 0.999,
                 weight_decay: self.weight_decay,
-                class_loss: match self.class_loss.as_str() {
-                    "supervised" => ClassLoss::Supervised,
-                    "infogan" => ClassLoss::Infogan,
-                    "reference_infogan_only" => ClassLoss::ReferenceInfoganOnly,
-                    _ => ClassLoss::None,
+                class_loss: match self.class_loss {
+                    ReferenceLoss::Supervised => ClassLoss::Supervised,
+                    ReferenceLoss::Infogan => ClassLoss::Infogan,
+                    ReferenceLoss::ReferenceInfoganOnly => ClassLoss::ReferenceInfoganOnly,
+                    ReferenceLoss::None => ClassLoss::None,
                 },
                 class_weight: self.class_weight,
                 l1_weight: 0.0,
@@ -144,7 +154,7 @@ impl Case<'_> {
             _ => Some(self.input("labels")?.narrow(0, step, batch)?.to_dtype(DType::U32)?),
         };
         Ok(Real {
-            images: self.input("images")?.narrow(0, step, self.config.images())?.contiguous()?,
+            images: Some(self.input("images")?.narrow(0, step, self.config.images())?.contiguous()?),
             clips: self.input("clips")?.narrow(0, step, batch)?.contiguous()?,
             labels,
         })
@@ -172,8 +182,10 @@ impl Case<'_> {
     /// Random numbers of a step; the tape of noise goes on from `tape`, or starts anew for every pass.
     fn draws(&self, nets: &MocoganTrainer, step: usize, mut tape: Option<&mut usize>) -> Result<Draws> {
         let (images, clips) = (self.config.images(), self.config.train.batch);
-        let shapes =
-            [nets.image_discriminator().noise_shapes(images), nets.video_discriminator().noise_shapes(clips)];
+        let shapes = [
+            nets.image_discriminator()?.noise_shapes(images),
+            nets.video_discriminator().noise_shapes(clips),
+        ];
         let mut noise = |kind: usize| -> Result<Noise> {
             let mut anew = 0;
             self.noise(&shapes[kind], tape.as_deref_mut().unwrap_or(&mut anew))
@@ -221,17 +233,15 @@ impl Case<'_> {
 
     fn outputs(&self, checker: &mut Checker<'_>, prefix: &str, mode: Mode) -> Result<()> {
         let (nets, real) = (self.trainer()?, self.real(0)?);
-        let draws = self.draws(&nets, 0, None)?;
-        let images = nets.images(&draws.d_image, &real.images, mode)?;
-        let clips = nets.clips(&draws.d_video, &real.images, mode)?;
+        let (draws, given) = (self.draws(&nets, 0, None)?, real.images()?);
+        let images = nets.images(&draws.d_image, given, mode)?;
+        let clips = nets.clips(&draws.d_video, given, mode)?;
         checker.output(&format!("{prefix}.generator.images"), &images)?;
         checker.output(&format!("{prefix}.generator.video"), &clips)?;
         let silent = mode == Mode::EVAL;
         let heard = |noise: &Noise| if silent { Noise::Off } else { noise.clone() };
-        let (image, video) = (nets.image_discriminator(), nets.video_discriminator());
-        for (pass, label, images, clips) in
-            [(0, "real", &real.images, &real.clips), (1, "fake", &images, &clips)]
-        {
+        let (image, video) = (nets.image_discriminator()?, nets.video_discriminator());
+        for (pass, label, images, clips) in [(0, "real", given, &real.clips), (1, "fake", &images, &clips)] {
             let on_images = image.forward(images, &heard(&draws.image_noise[pass]), mode)?;
             logits(checker, &format!("{prefix}.image_discriminator.{label}"), &on_images)?;
             let on_clips = video.forward(clips, &heard(&draws.video_noise[pass]), mode)?;
@@ -242,14 +252,14 @@ impl Case<'_> {
 
     fn losses(&self, checker: &mut Checker<'_>) -> Result<()> {
         let (nets, real) = (self.trainer()?, self.real(0)?);
-        let draws = self.draws(&nets, 0, None)?;
-        let images = nets.images(&draws.d_image, &real.images, Mode::TRAIN)?;
-        compare(checker, &nets, "d_image", &nets.image_terms(&real.images, &images, &draws.image_noise)?)?;
-        let clips = nets.clips(&draws.d_video, &real.images, Mode::TRAIN)?;
+        let (draws, given) = (self.draws(&nets, 0, None)?, real.images()?);
+        let images = nets.images(&draws.d_image, given, Mode::TRAIN)?;
+        compare(checker, &nets, "d_image", &nets.image_terms(given, &images, &draws.image_noise)?)?;
+        let clips = nets.clips(&draws.d_video, given, Mode::TRAIN)?;
         compare(checker, &nets, "d_video", &nets.video_terms(&real, &clips, &draws)?)?;
-        let images = nets.images(&draws.g_image, &real.images, Mode::TRAIN)?;
-        let clips = nets.clips(&draws.g_video, &real.images, Mode::TRAIN)?;
-        compare(checker, &nets, "g", &nets.generator_terms(&real, &images, &clips, &draws)?)
+        let images = nets.images(&draws.g_image, given, Mode::TRAIN)?;
+        let clips = nets.clips(&draws.g_video, given, Mode::TRAIN)?;
+        compare(checker, &nets, "g", &nets.generator_terms(&real, Some(&images), &clips, &draws)?)
     }
 
     fn steps(&self, checker: &mut Checker<'_>) -> Result<()> {
@@ -258,7 +268,8 @@ impl Case<'_> {
         for step in 0..3 {
             let draws = self.draws(&nets, step, Some(&mut tape))?;
             let found = nets.train(&self.real(step)?, &draws)?;
-            losses.push(Tensor::stack(&[found.d_image, found.d_video, found.g], 0)?);
+            let parts: Vec<Tensor> = found.d_image.into_iter().chain([found.d_video, found.g]).collect();
+            losses.push(Tensor::stack(&parts, 0)?);
             let stage = ["after", "", "after3"][step];
             if !stage.is_empty() {
                 checker.changes(stage, &nets.store().tensors(""))?;

@@ -3,9 +3,9 @@
 use candle_core::Tensor;
 use vg_core::Result;
 
-/// Resamples the latents of a path `[B, K, z]`, so that frame k is at `k * speed`, linear between its neighbours: `[B, frames, z]`.
+/// Resamples the codes of a path `[B, K, motion]`, so that frame k is at `k * speed`, linear between its neighbours: `[B, frames, motion]`.
 ///
-/// K must be at least `(frames - 1) * speed + 1`. The latents themselves come back at speed 1.
+/// K must be at least `(frames - 1) * speed + 1`. The codes themselves come back at speed 1.
 pub(crate) fn resample(codes: &Tensor, frames: usize, speed: f64) -> Result<Tensor> {
     let steps = codes.dim(1)?;
     if speed == 1.0 && frames == steps {

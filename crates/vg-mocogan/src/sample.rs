@@ -2,24 +2,26 @@
 
 use candle_core::{DType, Tensor};
 use vg_core::checkpoint::Weights;
+use vg_core::config::ModelConfig;
 use vg_core::loss::one_hot;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::sample::{ClassSwitch, Clips, Controls, SampleRequest, SampleSpec, Sampler};
-use vg_core::{Error, Pixels, Result, expect_dims};
+use vg_core::{Pixels, Result};
 
 use crate::config::{Config, Task};
 use crate::encoder::Encoder;
 use crate::generator::{Generator, Start};
 use crate::path::resample;
-use crate::train::encoder;
 
 /// Most frames of one clip.
 const MAX_FRAMES: usize = 1024;
 /// Frames that are decoded at once, so that memory does not grow with the length.
 const AT_ONCE: usize = 16;
-/// Random streams with seeds of their own.
-const STREAMS: &[&str] = &["content", "motion", "class"];
+/// Where the time of a path is counted from: the step of frame `frame`, which may lie between two.
+fn step_of(frame: usize, speed: f64) -> f64 {
+    frame as f64 * speed
+}
 
 enum Networks<'a> {
     Owned(Box<(Generator, Option<Encoder>)>),
@@ -37,11 +39,13 @@ impl MocoganSampler<'static> {
     /// A sampler over saved weights.
     ///
     /// # Errors
-    /// [`Error::Weights`] that lists every missing, unexpected or misshapen tensor.
+    /// [`vg_core::Error::Weights`] that lists every missing, unexpected or misshapen tensor, [`vg_core::Error::Config`] for a
+    /// configuration that does not make sense.
     pub fn new(config: &Config, weights: &Weights, init: &Init) -> Result<Self> {
+        config.validate()?;
         let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?;
         let source = store.source();
-        let networks = (Generator::new(&source, config)?, encoder(&source, config)?);
+        let networks = (Generator::new(&source, config)?, Encoder::of(&source, config)?);
         store.finish()?;
         Ok(Self { config: config.clone(), networks: Networks::Owned(Box::new(networks)), init: init.clone() })
     }
@@ -49,10 +53,23 @@ impl MocoganSampler<'static> {
 
 /// What one clip is made of besides random numbers.
 struct Wish {
+    /// Of its frames; none without classes.
     class: Option<usize>,
     switch: Option<ClassSwitch>,
     frames: usize,
     speed: f64,
+    /// The frame that it starts from, `[1, C, H, W]`; none where it starts from noise.
+    given: Option<Tensor>,
+}
+
+impl Wish {
+    /// Class of an output frame.
+    fn class_at(&self, frame: usize) -> Option<usize> {
+        match self.switch {
+            Some(switch) if frame >= switch.frame => self.class.and(Some(switch.class)),
+            _ => self.class,
+        }
+    }
 }
 
 impl<'a> MocoganSampler<'a> {
@@ -80,14 +97,32 @@ impl<'a> MocoganSampler<'a> {
 
     /// Clip `k` of a request, `[1, C, frames, H, W]`.
     fn clip(&self, request: &SampleRequest, k: usize, wish: &Wish) -> Result<Tensor> {
-        let steps = ((wish.frames - 1) as f64 * wish.speed).ceil() as usize + 1;
-        let (motion, size) = (request.rng("motion", k), self.config.latent.motion);
+        let start = self.start(request, k, wish)?;
+        let motion = self.motion(request, k, wish, &start)?;
+        // Classes are put beside the path after it was resampled: a frame has one class, never a share of two.
+        let classes = self.one_hot((0..wish.frames).map(|frame| wish.class_at(frame)))?;
+        self.decode(&self.generator().latents(&start.content, classes.as_ref(), &motion)?)
+    }
+
+    /// Motion codes of all frames, `[1, frames, motion]`.
+    fn motion(&self, request: &SampleRequest, k: usize, wish: &Wish, start: &Start) -> Result<Tensor> {
+        let steps = step_of(wish.frames - 1, wish.speed).ceil() as usize + 1;
+        let (rng, size) = (request.rng("motion", k), self.config.latent.motion);
         let noise =
-            motion.stream("noise").normal_tensor((1, steps, size), self.init.dtype, &self.init.device)?;
-        let categories = self.categories(request, k, wish, steps)?;
-        let start = self.start(request, k)?;
-        let codes = self.generator().codes(&start, &noise, categories.as_ref(), Mode::EVAL)?;
-        self.decode(&resample(&codes, wish.frames, wish.speed)?)
+            rng.stream("noise").normal_tensor((1, steps, size), self.init.dtype, &self.init.device)?;
+        let path = |class: &dyn Fn(usize) -> Option<usize>| {
+            let classes = self.one_hot((0..steps).map(class))?;
+            let path = self.generator().path(start, &noise, classes.as_ref(), Mode::EVAL)?;
+            resample(&path, wish.frames, wish.speed)
+        };
+        let before = path(&|_| wish.class)?;
+        let Some(switch) = wish.switch.filter(|_| self.config.class_to_motion()) else { return Ok(before) };
+        // Frames may lie between two steps. Those before the switch follow a path that knows nothing of it; the others one on which it
+        // has happened at both of a frame's steps.
+        let from = step_of(switch.frame, wish.speed).floor() as usize;
+        let after = path(&|step| if step < from { wish.class } else { Some(switch.class) })?;
+        let rest = wish.frames - switch.frame;
+        Ok(Tensor::cat(&[before.narrow(1, 0, switch.frame)?, after.narrow(1, switch.frame, rest)?], 1)?)
     }
 
     fn decode(&self, codes: &Tensor) -> Result<Tensor> {
@@ -100,9 +135,9 @@ impl<'a> MocoganSampler<'a> {
     }
 
     /// Content and first state from noise, or from the given frame.
-    fn start(&self, request: &SampleRequest, k: usize) -> Result<Start> {
-        if let Some(encoder) = self.encoder() {
-            return encoder.forward(&self.given(request, k)?, Mode::EVAL);
+    fn start(&self, request: &SampleRequest, k: usize, wish: &Wish) -> Result<Start> {
+        if let (Some(encoder), Some(given)) = (self.encoder(), &wish.given) {
+            return encoder.forward(given, Mode::EVAL);
         }
         let normal = |stream: &str, name: &str, size: usize| {
             request.rng(stream, k).stream(name).normal_tensor((1, size), self.init.dtype, &self.init.device)
@@ -113,45 +148,41 @@ impl<'a> MocoganSampler<'a> {
         })
     }
 
-    /// The frame `[1, C, H, W]` that clip `k` starts from.
-    fn given(&self, request: &SampleRequest, k: usize) -> Result<Tensor> {
-        let context = request.context.as_ref().ok_or_else(|| {
-            Error::Unsupported("this model continues a given frame; give one for every clip".into())
-        })?;
-        let (clips, side) = (request.seeds.len(), self.config.clip.side);
-        let channels = self.config.clip.channels;
-        expect_dims!("given frames", context.dims(), [B, (channels), 1, (side), (side)])?;
-        let row = match context.dim(0)? {
-            1 => 0,
-            n if n == clips => k,
-            n => {
-                return Err(Error::Unsupported(format!(
-                    "{n} given frames for {clips} clips; give 1 or {clips}"
-                )));
-            }
-        };
-        Ok(context.narrow(0, row, 1)?.squeeze(2)?.to_dtype(self.init.dtype)?.contiguous()?)
+    /// The frame that each clip starts from; nothing for clips from noise.
+    fn given(&self, request: &SampleRequest) -> Result<Vec<Option<Tensor>>> {
+        if self.encoder().is_none() {
+            return Ok(vec![None; request.seeds.len()]);
+        }
+        let frame =
+            |t: Tensor| Ok(Some(t.squeeze(2)?.to_device(&self.init.device)?.to_dtype(self.init.dtype)?));
+        request.contexts(&self.spec())?.into_iter().map(frame).collect()
     }
 
-    /// One-hot classes of every step of the path, `[1, steps, classes]`.
-    fn categories(
-        &self,
-        request: &SampleRequest,
-        k: usize,
-        wish: &Wish,
-        steps: usize,
-    ) -> Result<Option<Tensor>> {
-        let count = self.config.categories.count;
-        if count == 0 {
-            return Ok(None);
+    /// The class of clip `k`, drawn where the request has none.
+    fn class(&self, request: &SampleRequest, k: usize, asked: Option<usize>) -> Option<usize> {
+        match self.config.categories.count {
+            0 => None,
+            n => Some(asked.unwrap_or_else(|| request.rng("class", k).stream("class").below(n))),
         }
-        let class = wish.class.unwrap_or_else(|| request.rng("class", k).stream("class").below(count));
-        let of = |step: usize| match wish.switch {
-            Some(switch) if step as f64 >= switch.frame as f64 * wish.speed => switch.class as u32,
-            _ => class as u32,
+    }
+
+    /// One-hot classes in a row, `[1, n, classes]`; nothing without classes.
+    fn one_hot(&self, classes: impl Iterator<Item = Option<usize>>) -> Result<Option<Tensor>> {
+        let Some(classes) = classes.map(|c| c.map(|c| c as u32)).collect::<Option<Vec<u32>>>() else {
+            return Ok(None);
         };
-        let classes = Tensor::from_iter((0..steps).map(of), &self.init.device)?;
-        Ok(Some(one_hot(&classes, count, self.init.dtype)?.unsqueeze(0)?))
+        let classes = Tensor::new(classes, &self.init.device)?;
+        Ok(Some(one_hot(&classes, self.config.categories.count, self.init.dtype)?.unsqueeze(0)?))
+    }
+
+    /// Random streams that a clip reads, which may have seeds of their own.
+    fn streams(&self) -> &'static [&'static str] {
+        match (self.config.task, self.config.categories.count > 0) {
+            (Task::Generate, true) => &["content", "motion", "class"],
+            (Task::Generate, false) => &["content", "motion"],
+            (Task::ImageToVideo, true) => &["motion", "class"],
+            (Task::ImageToVideo, false) => &["motion"],
+        }
     }
 }
 
@@ -168,11 +199,11 @@ impl Sampler for MocoganSampler<'_> {
     }
 
     fn controls(&self) -> Controls {
-        Controls { streams: STREAMS, speed: true, switch: self.config.categories.count > 0 }
+        Controls { streams: self.streams(), speed: true, switch: self.config.categories.count > 0 }
     }
 
     /// Clips of any length: the motion network goes on for as many steps as are asked for. With a speed, the path that it makes is
-    /// resampled, linear between its codes.
+    /// resampled, linear between its codes; content and class of a frame are not.
     ///
     /// Clips are made one by one, so that memory does not grow with their number and each is the same bit for bit in any company.
     fn sample(&self, request: &SampleRequest) -> Result<Clips> {
@@ -180,8 +211,10 @@ impl Sampler for MocoganSampler<'_> {
         request.check(&spec, self.controls())?;
         let (frames, speed) = (request.frames_for(&spec)?, request.speed.unwrap_or(1.0));
         let mut clips = Vec::with_capacity(request.seeds.len());
-        for (k, class) in request.classes_for(&spec)?.into_iter().enumerate() {
-            let wish = Wish { class, switch: request.switch, frames, speed };
+        let wishes = request.classes_for(&spec)?.into_iter().zip(self.given(request)?);
+        for (k, (class, given)) in wishes.enumerate() {
+            let class = self.class(request, k, class);
+            let wish = Wish { class, switch: request.switch, frames, speed, given };
             clips.push(self.clip(request, k, &wish)?.detach().to_dtype(DType::F32)?);
         }
         Ok(Clips { tensor: Tensor::cat(&clips, 0)?, pixels: spec.pixels })

@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
+use vg_core::checkpoint::Weights;
 use vg_core::config::{ConfigSource, resolve};
 use vg_core::grad::Tape;
 use vg_core::model::{Init, Model};
 use vg_core::sample::{ClassSwitch, SampleRequest};
 use vg_core::train::{StepCx, StepLog, Trainer};
-use vg_core::{Batch, Result, Rng};
-use vg_mocogan::{Config, Mocogan, MocoganTrainer};
+use vg_core::{Batch, ClassCount, Error, Result, Rng};
+use vg_mocogan::config::ImageKind;
+use vg_mocogan::{Config, Draws, Mocogan, MocoganTrainer, Real};
 
+/// The tiny preset with three classes.
 fn tiny(sets: &[&str]) -> Result<Config> {
-    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+    let sets: Vec<String> = ["categories.count=3"].iter().chain(sets).map(|s| (*s).to_owned()).collect();
     resolve(&ConfigSource { preset: Some("tiny"), sets: &sets, ..Default::default() })
 }
 
@@ -32,7 +35,7 @@ fn batch(trainer: &MocoganTrainer, label: u32) -> Batch {
     let labels = Tensor::full(label, spec.clips, &Device::Cpu).unwrap();
     Batch {
         clips: draw(&spec.clip.dims(spec.clips)),
-        images: Some(draw(&spec.clip.image_dims(spec.images))),
+        images: (spec.images > 0).then(|| draw(&spec.clip.image_dims(spec.images))),
         labels: spec.labels.iter().map(|group| (group.clone(), labels.clone())).collect(),
         maps: BTreeMap::new(),
     }
@@ -70,6 +73,7 @@ fn every_variant_trains_and_samples() {
         &["train.lengths=[16, 24]", "train.length_weights=[1, 1]", "generator.slope=0.2"],
         &["clip.side=16", "clip.channels=1", "train.image_batch=0"],
         &["clip.side=96", "train.batch=1", "train.image_batch=2"],
+        &["discriminator.image=none"],
     ] {
         let mut trainer = trainer(sets);
         let losses = step(&mut trainer, 1, 0).unwrap();
@@ -91,7 +95,15 @@ fn values_that_do_not_fit_together_are_named() {
         (&["train.lengths=[8]", "train.length_weights=[1]"], "train.lengths"),
         (&["train.lengths=[20]"], "one for each"),
         (&["train.lengths=[20]", "train.length_weights=[0]"], "above 0"),
+        (&["train.length_weights=[1e308, 1e308]", "train.lengths=[20, 20]"], "above 0"),
         (&["train.lr=0"], "train.lr"),
+        (&["train.batch=0"], "1 to 65536"),
+        (&["train.image_batch=4000000000"], "train.image_batch"),
+        (&["latent.content=9000000000000000000"], "latent.content"),
+        (&["generator.width=100000"], "1 to 1024"),
+        (&["clip.side=9223372036854775792"], "clip.side"),
+        (&["categories.count=100000"], "categories.count"),
+        (&["train.batch=65536", "clip.side=1024"], "together with batch and widths"),
         (&["train.class_loss=infogans"], "infogans"),
     ] {
         let error = tiny(sets).unwrap_err().to_string();
@@ -104,13 +116,47 @@ fn labels_and_frames_that_are_missing_or_wrong_are_named() {
     let mut nets = trainer(&[]);
     let error = step(&mut nets, 1, 7).unwrap_err().to_string();
     assert!(error.contains("label 7 is not below 3"), "{error}");
+    let count = ClassCount::new(3, "categories.count");
+    assert_eq!(nets.needs().classes, BTreeMap::from([("class".to_owned(), count)]));
     let mut without = batch(&nets, 0);
     without.images = None;
     let mut log = StepLog::default();
     let mut cx = StepCx { rng: Rng::new(1), log: &mut log, step: 1, clips_seen: 0, epoch_clips: 1 };
     let error = nets.step(&without, &mut cx).unwrap_err().to_string();
     assert!(error.contains("single frames"), "{error}");
-    assert!(trainer(&["train.class_loss=infogan"]).needs().labels.is_empty());
+    let unlabelled = Batch { labels: BTreeMap::new(), ..batch(&nets, 0) };
+    let error = nets.step(&unlabelled, &mut cx).unwrap_err();
+    assert!(matches!(error, Error::Data(_)) && error.to_string().contains("class"), "{error}");
+    let real = Real { images: unlabelled.images, clips: unlabelled.clips, labels: None };
+    let config = tiny(&[]).unwrap();
+    let draws = Draws::new(&config, &Rng::new(1), DType::F32, &Device::Cpu).unwrap();
+    let error = nets.train(&real, &draws).err().unwrap();
+    assert!(matches!(error, Error::Data(_)) && error.to_string().contains("labels"), "{error}");
+    let needs = trainer(&["train.class_loss=infogan"]).needs();
+    assert!(needs.labels.is_empty() && needs.classes.is_empty());
+}
+
+/// A program that builds a configuration itself is told as well.
+#[test]
+fn networks_are_not_made_of_values_that_make_no_sense() {
+    let mut bad = tiny(&[]).unwrap();
+    bad.clip.side = 40;
+    let is_named = |error: Error| assert!(matches!(error, Error::Config { .. }), "{error}");
+    is_named(Mocogan::trainer(&bad, &Init::cpu(0)).err().unwrap());
+    let nothing = Weights::new("nothing", "{}", BTreeMap::new());
+    is_named(Mocogan::sampler(&bad, &nothing, &Init::cpu(0)).err().unwrap());
+}
+
+/// The paper's ablation: neither frames nor a loss of them, and its checkpoints hold no image discriminator.
+#[test]
+fn without_an_image_discriminator_clips_alone_are_judged() {
+    let mut nets = trainer(&["discriminator.image=none"]);
+    assert_eq!((nets.needs().images, nets.image_discriminator().is_err()), (0, true));
+    assert!(!nets.parameters().contains_key("image_discriminator"));
+    let losses = step(&mut nets, 1, 0).unwrap();
+    assert!(!losses.contains_key("image_discriminator") && losses["generator"].is_finite(), "{losses:?}");
+    assert_eq!(tiny(&["discriminator.image=none"]).unwrap().discriminator.image, ImageKind::None);
+    assert_eq!(MocoganTrainer::new(&tiny(&[]).unwrap(), &Init::cpu(0)).unwrap().needs().images, 3);
 }
 
 /// The published `--use_infogan` alone gives the class head no gradient: weight decay is all that moves it.
@@ -159,7 +205,8 @@ fn longer_clips_begin_with_the_shorter_and_other_speeds_walk_the_same_path() {
         sampler.sample(&request).unwrap().tensor
     };
     let (short, long) = (sample(16, None), sample(32, None));
-    let near = |a: Vec<f32>, b: Vec<f32>| a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5);
+    let near =
+        |a: Vec<f32>, b: Vec<f32>| a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5);
     assert!(near(pixels(&long.narrow(2, 0, 16).unwrap()), pixels(&short)));
     assert_eq!(pixels(&sample(16, Some(1.0))), pixels(&short));
     let frame = |clip: &Tensor, k: usize| pixels(&clip.narrow(2, k, 1).unwrap());
@@ -188,6 +235,55 @@ fn classes_are_chosen_per_clip_and_may_change_on_the_way() {
     let nets = trainer(&["categories.count=0", "discriminator.video=full", "train.class_loss=none"]);
     let switch = Some(ClassSwitch { frame: 6, class: 0 });
     assert!(nets.sampler().unwrap().sample(&SampleRequest { switch, ..SampleRequest::seeds([3]) }).is_err());
+}
+
+/// A frame between two steps of a slow path has the old class or the new one.
+#[test]
+fn classes_are_not_blended_at_other_speeds() {
+    for input in ["rnn", "generator"] {
+        let nets = trainer(&[&format!("categories.input={input}")]);
+        let sampler = nets.sampler().unwrap();
+        for (speed, frame) in [(0.5, 7), (0.4, 6), (0.3, 5), (1.5, 5), (2.0, 6)] {
+            let of = |class, switch| {
+                let request = SampleRequest {
+                    class: Some(class),
+                    switch,
+                    speed: Some(speed),
+                    frames: Some(12),
+                    ..SampleRequest::seeds([3])
+                };
+                sampler.sample(&request).unwrap().tensor
+            };
+            let (old, new) = (of(0, None), of(2, None));
+            let turned = of(0, Some(ClassSwitch { frame, class: 2 }));
+            let same = of(0, Some(ClassSwitch { frame, class: 0 }));
+            let frames = |clip: &Tensor, from, n| pixels(&clip.narrow(2, from, n).unwrap());
+            assert_eq!(pixels(&same), pixels(&old), "{input}, {speed}");
+            assert_eq!(frames(&turned, 0, frame), frames(&old, 0, frame), "{input}, {speed}");
+            assert_ne!(frames(&turned, frame, 1), frames(&old, frame, 1), "{input}, {speed}");
+            if input == "generator" {
+                // The motion does not know the class.
+                let rest = 12 - frame;
+                assert_eq!(frames(&turned, frame, rest), frames(&new, frame, rest), "{speed}");
+            }
+        }
+    }
+}
+
+/// Streams that no clip reads are not offered.
+#[test]
+fn streams_are_those_that_are_read() {
+    let streams = |sets: &[&str]| trainer(sets).sampler().unwrap().controls().streams;
+    let none = &["categories.count=0", "discriminator.video=full", "train.class_loss=none"];
+    assert_eq!(streams(&[]), ["content", "motion", "class"]);
+    assert_eq!(streams(none), ["content", "motion"]);
+    assert_eq!(streams(&["task=image-to-video"]), ["motion", "class"]);
+    assert_eq!(streams(IMAGE_TO_VIDEO), ["motion"]);
+    let nets = trainer(none);
+    let named = [("class".to_owned(), vec![9])].into();
+    let request = SampleRequest { streams: named, ..SampleRequest::seeds([0]) };
+    let error = nets.sampler().unwrap().sample(&request).unwrap_err().to_string();
+    assert!(error.contains("content, motion"), "{error}");
 }
 
 const IMAGE_TO_VIDEO: &[&str] = &[

@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use vg_core::Result;
 use vg_core::nn::{Mode, ParamSource};
 
-use crate::config::{Config, Start};
+use crate::config::{Config, Start, Trained};
 use crate::discriminator::Discriminator;
 use crate::layers::Initial;
 
@@ -15,6 +15,7 @@ use crate::layers::Initial;
 pub struct Classifier {
     layers: Discriminator,
     kept: f64,
+    frozen: bool,
 }
 
 impl Classifier {
@@ -26,16 +27,16 @@ impl Classifier {
             Start::Random => Initial::Torch,
         };
         let layers = Discriminator::with(source, config, c.classes, initial, Initial::Torch)?;
-        Ok(Self { layers, kept: 1.0 - c.dropout })
+        Ok(Self { layers, kept: 1.0 - c.dropout, frozen: c.trained == Trained::Last })
     }
 
     /// Logits in training: `keep` `[B, 8 c]` has 0 for the channels that are dropped and 1 for the others, which are not scaled up
-    /// (Torch7's form).
+    /// (Torch7's form). Where the last layer alone learns, its features are those of [`Classifier::classify`].
     ///
     /// # Errors
     /// [`vg_core::Error::Shape`] when the clips are not of the configured size.
     pub fn forward(&self, clips: &Tensor, keep: &Tensor, mode: Mode) -> Result<Tensor> {
-        let features = self.layers.features(clips, mode)?;
+        let features = self.layers.features(clips, if self.frozen { Mode::EVAL } else { mode })?;
         let (batch, channels) = keep.dims2()?;
         let kept = features.broadcast_mul(&keep.reshape((batch, channels, 1, 1, 1))?)?;
         self.layers.outputs(&kept, mode)

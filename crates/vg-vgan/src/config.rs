@@ -1,11 +1,10 @@
 //! Configuration.
 
-use serde::{Deserialize, Serialize};
-use vg_core::config::{ModelConfig, Preset};
-use vg_core::optim::{Adam, AdamEpsilon};
-use vg_core::{ClipSpec, Error, Result};
+mod validate;
 
-use crate::presets::PRESETS;
+use serde::{Deserialize, Serialize};
+use vg_core::ClipSpec;
+use vg_core::optim::{Adam, AdamEpsilon};
 
 /// Channels of a clip: RGB.
 pub const CHANNELS: usize = 3;
@@ -99,16 +98,30 @@ pub enum Start {
     Random,
 }
 
+/// Which layers of the classifier learn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Trained {
+    /// All of them (fine-tuning).
+    #[default]
+    All,
+    /// The last one, on features of a discriminator that stay as they are: the paper's logistic regression.
+    Last,
+}
+
 /// The action classifier.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Classifier {
-    /// Number of classes.
+    /// Number of classes, which must be that of the data.
     pub classes: usize,
     /// Share of the channels that are dropped before the last layer in training.
     pub dropout: f64,
     /// What the layers start from.
     pub start: Start,
+    /// Which of them learn.
+    #[serde(default)]
+    pub trained: Trained,
 }
 
 /// The Gaussian mixture over the autoencoder's codes; its covariances are diagonal.
@@ -194,48 +207,4 @@ impl Config {
         let side = self.clip.size / SHRINK;
         [self.clip.frames / SHRINK, side, side]
     }
-}
-
-impl ModelConfig for Config {
-    const PRESETS: &'static [Preset<Self>] = PRESETS;
-
-    fn validate(&self) -> Result<()> {
-        for (key, value) in [("clip.frames", self.clip.frames), ("clip.size", self.clip.size)] {
-            require(value >= SHRINK && value.is_multiple_of(SHRINK), key, "a multiple of 16", value)?;
-        }
-        let at_least_1 = [
-            ("generator.z_dim", self.generator.z_dim),
-            ("generator.channels", self.generator.channels),
-            ("discriminator.channels", self.discriminator.channels),
-            ("classifier.classes", self.classifier.classes),
-            ("mixture.components", self.mixture.components),
-            ("mixture.codes", self.mixture.codes),
-            ("train.batch", self.train.batch),
-        ];
-        for (key, value) in at_least_1 {
-            require(value >= 1, key, "at least 1", value)?;
-        }
-        let t = &self.train;
-        for (key, value) in [("train.lr", t.lr), ("train.eps", t.eps)] {
-            require(value.is_finite() && value > 0.0, key, "greater than 0", value)?;
-        }
-        for (key, value) in
-            [("train.mask_weight", t.mask_weight), ("train.reconstruction_weight", t.reconstruction_weight)]
-        {
-            require(value.is_finite() && value >= 0.0, key, "0 or greater", value)?;
-        }
-        let below_1 = [
-            ("train.beta1", t.beta1),
-            ("train.beta2", t.beta2),
-            ("classifier.dropout", self.classifier.dropout),
-        ];
-        for (key, value) in below_1 {
-            require((0.0..1.0).contains(&value), key, "from 0 to below 1", value)?;
-        }
-        Ok(())
-    }
-}
-
-fn require(holds: bool, key: &str, accepted: &str, found: impl std::fmt::Display) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(key, format!("must be {accepted}, got {found}"))) }
 }

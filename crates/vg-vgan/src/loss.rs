@@ -1,9 +1,9 @@
 //! Objectives: pure functions of what the networks return.
 
 use candle_core::{DType, Tensor};
+use vg_core::Result;
 use vg_core::loss::bce_with_logits;
 use vg_core::ops::channel::channel_sum;
-use vg_core::{Error, Result};
 
 use crate::config::{Reconstruction, Reduction};
 
@@ -57,23 +57,6 @@ pub fn squared_error(x: &Tensor, y: &Tensor) -> Result<Tensor> {
     Ok((x - y)?.sqr()?.mean_all()?)
 }
 
-/// Softmax cross-entropy of `logits` `[B, classes]` against `labels` `[B]` u32, averaged over the batch: a scalar.
-///
-/// # Errors
-/// [`Error::Data`] for a label that is not below the number of classes.
-pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let classes = logits.dim(1)?;
-    let labels = labels.to_dtype(DType::U32)?;
-    if let Some(label) = labels.to_vec1::<u32>()?.into_iter().find(|l| *l as usize >= classes) {
-        return Err(Error::Data(format!(
-            "label {label} is not below {classes}, the model's number of classes; set `classifier.classes` to that of the data"
-        )));
-    }
-    let logits = logits.broadcast_sub(&logits.detach().max_keepdim(1)?)?;
-    let of_label = logits.contiguous()?.gather(&labels.unsqueeze(1)?, 1)?.squeeze(1)?;
-    Ok((logits.exp()?.sum(1)?.log()? - of_label)?.mean_all()?)
-}
-
 /// Share of the clips whose largest logit is that of their label, in [0, 1].
 pub fn accuracy(logits: &Tensor, labels: &Tensor) -> Result<f64> {
     let right = logits.argmax(1)?.eq(&labels.to_dtype(DType::U32)?)?.to_dtype(DType::F64)?;
@@ -104,20 +87,8 @@ mod tests {
         let two = logits(&[[2.0, -1.0], [0.3, 0.7]]);
         assert!((value(verdict_loss(&two, Verdict::Real)) - 0.480801).abs() < 1e-6);
         let labels = Tensor::new(&[0u32, 0], &Device::Cpu).unwrap();
-        assert!((value(cross_entropy(&two, &labels)) - 0.480801).abs() < 1e-6);
-        assert!(cross_entropy(&two, &Tensor::new(&[0u32, 2], &Device::Cpu).unwrap()).is_err());
+        assert!((value(vg_core::loss::cross_entropy(&two, &labels)) - 0.480801).abs() < 1e-6);
         assert_eq!(accuracy(&two, &labels).unwrap(), 0.5);
-    }
-
-    #[test]
-    fn cross_entropy_holds_for_large_logits_and_has_its_gradient() {
-        let x = Var::from_tensor(&logits(&[[800.0, 0.0], [0.0, 0.0]])).unwrap();
-        let labels = Tensor::new(&[1u32, 0], &Device::Cpu).unwrap();
-        let loss = cross_entropy(x.as_tensor(), &labels).unwrap();
-        let ln2 = std::f64::consts::LN_2;
-        assert!((value(Ok(loss.clone())) - (800.0 + ln2) / 2.0).abs() < 1e-9);
-        let grad = backward(&loss).unwrap().remove(x.as_tensor()).unwrap().to_vec2::<f64>().unwrap();
-        assert_eq!(grad, [[0.5, -0.5], [-0.25, 0.25]]);
     }
 
     /// Section 12: 0.1 / (B * 131072) for each value of the mask, 10 / (B * 12288) for each of the first frame.

@@ -5,7 +5,7 @@ use vg_core::optim::AdamEpsilon;
 
 use crate::config::{
     Classifier, Clip, Conditioning, Config, Discriminator, Generator, Mixture, Reconstruction, Reduction,
-    Start, Train, Variant,
+    Start, Train, Trained, Variant,
 };
 
 /// All presets; the first is the paper's.
@@ -61,6 +61,11 @@ pub(crate) const PRESETS: &[Preset<Config>] = &[
         build: classifier_random,
     },
     Preset {
+        name: "ucf101-classifier-frozen",
+        source: "the paper's logistic regression on the discriminator's features; all else as ucf101-classifier",
+        build: classifier_frozen,
+    },
+    Preset {
         name: "autoencoder",
         source: "the paper's baseline: squared error, then 256 Gaussians; loss and covariances are ours",
         build: autoencoder,
@@ -81,7 +86,12 @@ fn paper() -> Config {
         clip: Clip { frames: 32, size: 64 },
         generator: Generator { z_dim: 100, channels: 64, conditioning: Conditioning::Map },
         discriminator: Discriminator { channels: 64 },
-        classifier: Classifier { classes: 101, dropout: 0.5, start: Start::Discriminator },
+        classifier: Classifier {
+            classes: 101,
+            dropout: 0.5,
+            start: Start::Discriminator,
+            trained: Trained::All,
+        },
         mixture: Mixture { components: 256, codes: 4096, kmeans_iterations: 10, em_iterations: 20, seed: 0 },
         train: Train {
             batch: 64,
@@ -143,6 +153,12 @@ fn classifier_random() -> Config {
     config
 }
 
+fn classifier_frozen() -> Config {
+    let mut config = classifier();
+    config.classifier.trained = Trained::Last;
+    config
+}
+
 fn autoencoder() -> Config {
     Config { variant: Variant::Autoencoder, ..paper() }
 }
@@ -169,7 +185,7 @@ fn tiny() -> Config {
     config.clip = Clip { frames: 32, size: 16 };
     config.generator = Generator { z_dim: 5, channels: 3, ..config.generator };
     config.discriminator.channels = 2;
-    config.classifier.classes = 4;
+    config.classifier.classes = 2;
     config.mixture = Mixture { components: 3, codes: 64, kmeans_iterations: 4, em_iterations: 4, seed: 0 };
     config.train.batch = 3;
     config

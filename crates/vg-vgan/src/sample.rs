@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 use vg_core::checkpoint::Weights;
+use vg_core::config::ModelConfig;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::sample::{Clips, SampleRequest, SampleSpec, Sampler};
-use vg_core::{Error, Pixels, Result, Rng, expect_dims};
+use vg_core::{Error, Pixels, Result, Rng};
 
 use crate::classifier::Classifier;
-use crate::config::{CHANNELS, Config, Variant};
+use crate::config::{Config, Variant};
 use crate::generator::{Generator, Streams};
 use crate::mixture::Mixture;
 use crate::train::draw_z;
@@ -36,8 +37,10 @@ impl VganSampler {
     /// A sampler over published or saved weights.
     ///
     /// # Errors
-    /// [`Error::Weights`] that lists every missing, unexpected or misshapen tensor.
+    /// [`Error::Weights`] that lists every missing, unexpected or misshapen tensor, [`Error::Config`] for a configuration that does
+    /// not make sense.
     pub fn new(config: &Config, weights: &Weights, init: &Init) -> Result<Self> {
+        config.validate()?;
         let mut tensors = weights.tensors().clone();
         let mixture = match config.variant {
             Variant::Autoencoder => {
@@ -106,49 +109,37 @@ impl VganSampler {
                 let z = Tensor::from_vec(mixture.draw(&mut rng.stream("z")), (1, dim), &init.device)?;
                 decoder.forward(&z.to_dtype(init.dtype)?, Mode::EVAL)
             }
-            Networks::Classifier(_) => {
-                Err(Error::Unsupported("a classifier makes no clips; use `VganSampler::classify`".into()))
-            }
+            Networks::Classifier(_) => Err(no_clips()),
         }
     }
 
     /// The given frame of each clip, `[1, 3, H, W]`; `None` for variants that take none.
-    fn given(&self, request: &SampleRequest) -> Result<Vec<Option<Tensor>>> {
-        let n = request.seeds.len();
-        if self.config.variant != Variant::Conditional {
-            return Ok(vec![None; n]);
+    fn given(&self, request: &SampleRequest, spec: &SampleSpec) -> Result<Vec<Option<Tensor>>> {
+        if spec.context_frames == 0 {
+            return Ok(vec![None; request.seeds.len()]);
         }
-        let Some(context) = &request.context else {
-            let problem = "this VGAN predicts the clip that follows a frame; give one frame (`context`)";
-            return Err(Error::Unsupported(problem.into()));
-        };
-        let side = self.config.clip.size;
-        expect_dims!("context", context.dims(), [B, (CHANNELS), 1, (side), (side)])?;
-        let given = context.dim(0)?;
-        if given != 1 && given != n {
-            return Err(Error::shape("context", format!("[1 or {n}, 3, 1, {side}, {side}]"), context.dims()));
-        }
-        let frames = context.squeeze(2)?.to_device(&self.init.device)?.to_dtype(self.init.dtype)?;
-        let frame = |k: usize| Ok(Some(frames.narrow(0, if given == 1 { 0 } else { k }, 1)?.contiguous()?));
-        (0..n).map(frame).collect()
+        let frame =
+            |t: Tensor| Ok(Some(t.squeeze(2)?.to_device(&self.init.device)?.to_dtype(self.init.dtype)?));
+        request.contexts(spec)?.into_iter().map(frame).collect()
     }
 
     fn all(&self, request: &SampleRequest) -> Result<Vec<Streams>> {
+        if matches!(self.networks, Networks::Classifier(_)) {
+            return Err(no_clips());
+        }
         let spec = self.spec();
-        if spec.max_frames > 0 {
-            request.class_for(&spec)?;
-            let frames = request.frames_for(&spec)?;
-            if frames != spec.clip.frames {
-                let problem = format!("this VGAN makes clips of {} frames, not {frames}", spec.clip.frames);
-                return Err(Error::Unsupported(problem));
-            }
+        if let Some(frames) = request.frames.filter(|frames| *frames != spec.clip.frames) {
+            let problem = format!("this VGAN makes clips of {} frames, not {frames}", spec.clip.frames);
+            return Err(Error::Unsupported(problem));
         }
-        if request.seeds.is_empty() {
-            return Err(Error::Unsupported("no clips were asked for; give at least one seed".into()));
-        }
-        let given = self.given(request)?;
+        request.check(&spec, self.controls())?;
+        let given = self.given(request, &spec)?;
         request.seeds.iter().zip(&given).map(|(seed, frame)| self.streams(*seed, frame.as_ref())).collect()
     }
+}
+
+fn no_clips() -> Error {
+    Error::Unsupported("a classifier makes no clips; use `VganSampler::classify`".into())
 }
 
 impl Sampler for VganSampler {

@@ -213,7 +213,8 @@ impl Reader<'_> {
     /// Bytecode is skipped; its values may hold objects that others refer to.
     fn function(&mut self, depth: usize) -> Parsed<Entry> {
         self.at.text()?;
-        self.value(depth)?;
+        // Those of old files have no number, so that nothing else counts how deep they lie in each other.
+        self.value(depth + 1)?;
         Ok(Entry::Function)
     }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
 use vg_core::checkpoint::{CheckpointReader, CheckpointWriter};
+use vg_core::config::ModelConfig;
 use vg_core::model::Init;
 use vg_core::nn::ParamStore;
 use vg_core::sample::Sampler;
@@ -31,7 +32,11 @@ pub enum VganTrainer {
 
 impl VganTrainer {
     /// Networks with fresh weights.
+    ///
+    /// # Errors
+    /// [`vg_core::Error::Config`] for a configuration that does not make sense.
     pub fn new(config: &Config, init: &Init) -> Result<Self> {
+        config.validate()?;
         let rng = Rng::new(init.seed).child("weights", 0);
         let store = ParamStore::init(rng, init.dtype, &init.device);
         Ok(match config.variant {

@@ -4,14 +4,16 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use vg_core::checkpoint::{CheckpointReader, CheckpointWriter, Progress, Weights};
 use vg_core::config::{ConfigSource, ModelConfig, Preset, resolve};
-use vg_core::model::{Card, Init, Model};
-use vg_core::sample::{SampleRequest, Sampler};
+use vg_core::model::{Card, Init, Model, config_of};
+use vg_core::sample::{ClassSwitch, SampleRequest, Sampler};
 use vg_core::train::{StepCx, StepLog, Trainer};
-use vg_core::{Batch, Result, Rng};
+use vg_core::{Batch, ClassCount, Error, Result, Rng};
+use vg_vgan::config::Trained;
 use vg_vgan::{Config, Vgan, VganSampler, VganTrainer};
 
+/// The tiny preset with four classes.
 fn tiny(sets: &[&str]) -> Config {
-    let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
+    let sets: Vec<String> = ["classifier.classes=4"].iter().chain(sets).map(|s| (*s).to_owned()).collect();
     resolve(&ConfigSource { preset: Some("tiny"), sets: &sets, ..Default::default() }).unwrap()
 }
 
@@ -141,7 +143,8 @@ fn wrong_labels_are_named() {
     let mut log = StepLog::default();
     let mut cx = StepCx { rng: Rng::new(0), log: &mut log, step: 1, clips_seen: 0, epoch_clips: 1 };
     let text = trainer.step(&labelled(&config, 1), &mut cx).unwrap_err().to_string();
-    assert!(text.contains("label 3") && text.contains("classifier.classes"), "{text}");
+    assert!(text.contains("label 3 is not below 3"), "{text}");
+    assert_eq!(trainer.needs().classes["class"], ClassCount::new(3, "classifier.classes"));
     let text = trainer.step(&Batch::of_clips(clips(&config, 1)), &mut cx).unwrap_err().to_string();
     assert!(text.contains("class"), "{text}");
 }
@@ -176,6 +179,45 @@ fn a_classifier_starts_from_a_discriminator() {
     let mut wide =
         Vgan::trainer(&tiny(&["variant=classifier", "discriminator.channels=3"]), &Init::cpu(4)).unwrap();
     assert!(wide.start_from(&saved).unwrap_err().to_string().contains("classifier.conv1.weight"));
+}
+
+/// Logistic regression: the discriminator's features stay, running statistics too.
+#[test]
+fn a_frozen_classifier_learns_its_last_layer_alone() {
+    let folder = Folder::new("frozen");
+    let saved = checkpoint(&Vgan::trainer(&tiny(&[]), &Init::cpu(3)).unwrap(), &folder.0);
+    let config = tiny(&["variant=classifier", "classifier.trained=last"]);
+    let mut trainer = Vgan::trainer(&config, &Init::cpu(4)).unwrap();
+    assert_eq!(trainer.parameters()["classifier"], 4 * (16 * 2 + 1));
+    trainer.start_from(&saved).unwrap();
+    let weights = |t: &dyn Trainer| -> Vec<(String, Vec<f32>)> {
+        let mut writer = CheckpointWriter::default();
+        t.save(&mut writer).unwrap();
+        writer.model_tensors().iter().map(|(name, t)| (name.clone(), values(t))).collect()
+    };
+    let before = weights(&trainer);
+    let losses: Vec<f64> = (1..=20).map(|k| step(&mut trainer, &labelled(&config, 4), k)[0].1).collect();
+    assert!(losses[19] < losses[0], "{losses:?}");
+    for ((name, old), (_, new)) in before.iter().zip(weights(&trainer)) {
+        assert_eq!(*old != new, name.starts_with("classifier.conv5."), "{name}");
+    }
+    let sets = ["variant=classifier", "classifier.trained=last", "classifier.start=random"].map(String::from);
+    let source = ConfigSource { preset: Some("tiny"), sets: &sets, ..Default::default() };
+    let text = resolve::<Config>(&source).unwrap_err().to_string();
+    assert!(text.contains("classifier.start"), "{text}");
+}
+
+/// Configurations that were written before there was a choice.
+#[test]
+fn a_classifier_of_old_files_learns_all_layers() {
+    let source = ConfigSource { preset: Some("tiny"), ..Default::default() };
+    let now = (vg_vgan::ENTRY.open)(&source).unwrap().config_file();
+    let line = now.lines().find(|line| line.contains("\"trained\"")).unwrap();
+    // With the comma of the line before.
+    let old = now.replace(&format!(",\n{line}"), "");
+    assert!(!old.contains("trained"), "{old}");
+    let weights = Weights::new("an old run", old, Default::default());
+    assert_eq!(config_of::<Vgan>(&weights).unwrap().classifier.trained, Trained::All);
 }
 
 #[test]
@@ -236,6 +278,44 @@ fn clips_have_one_length() {
     }
 }
 
+/// Nothing that a request asks for is passed over.
+#[test]
+fn what_cannot_be_steered_is_refused() {
+    let streams = || [("content".to_owned(), vec![1])].into();
+    let switch = Some(ClassSwitch { frame: 3, class: 0 });
+    let base = || SampleRequest::seeds([1]);
+    for variant in ["two-stream", "autoencoder"] {
+        let trainer = Vgan::trainer(&tiny(&[&format!("variant={variant}")]), &Init::cpu(3)).unwrap();
+        let sampler = trainer.sampler().unwrap();
+        for (request, part) in [
+            (SampleRequest { speed: Some(2.0), ..base() }, "speed"),
+            (SampleRequest { streams: streams(), ..base() }, "random streams"),
+            (SampleRequest { switch, ..base() }, "class within a clip"),
+            (SampleRequest { class: Some(0), ..base() }, "without classes"),
+            (SampleRequest { classes: vec![0], ..base() }, "without classes"),
+            (SampleRequest::default(), "at least one seed"),
+        ] {
+            for text in [
+                sampler.sample(&request).unwrap_err().to_string(),
+                sampler.sample_parts(&request).unwrap_err().to_string(),
+            ] {
+                assert!(text.contains(part), "{variant}: {text}");
+            }
+        }
+    }
+}
+
+/// A program that builds a configuration itself is told as well.
+#[test]
+fn networks_are_not_made_of_values_that_make_no_sense() {
+    let mut bad = tiny(&[]);
+    bad.clip.size = 24;
+    let is_named = |error: Error| assert!(matches!(error, Error::Config { .. }), "{error}");
+    is_named(Vgan::trainer(&bad, &Init::cpu(0)).err().unwrap());
+    let nothing = Weights::new("nothing", "{}", Default::default());
+    is_named(Vgan::sampler(&bad, &nothing, &Init::cpu(0)).err().unwrap());
+}
+
 #[test]
 fn mistakes_in_the_configuration_are_named() {
     let text = |set: &str| {
@@ -248,4 +328,14 @@ fn mistakes_in_the_configuration_are_named() {
     assert!(text("classifier.dropout=1.0").contains("below 1"));
     assert!(text("variant=three-stream").contains("three-stream"));
     assert!(text("train.mask_weight=-0.1").contains("0 or greater"));
+    assert!(text("train.batch=70000").contains("1 to 65536"));
+    assert!(text("clip.frames=9223372036854775792").contains("16 to 4096"));
+    assert!(text("generator.channels=100000").contains("1 to 1024"));
+    assert!(text("generator.z_dim=9000000000000000000").contains("generator.z_dim"));
+    assert!(text("classifier.classes=100000").contains("classifier.classes"));
+    assert!(text("mixture.em_iterations=1000000").contains("0 to 10000"));
+    let sets = ["train.batch=65536", "clip.size=1024"].map(String::from);
+    let source = ConfigSource { preset: Some("tiny"), sets: &sets, ..Default::default() };
+    let together = resolve::<Config>(&source).unwrap_err().to_string();
+    assert!(together.contains("together with other sizes"), "{together}");
 }

@@ -81,6 +81,10 @@ pub struct Driver<'a> {
 
 impl<'a> Driver<'a> {
     /// A run from fresh weights that keeps its checkpoints below `folder`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a configuration that does not make sense, [`Error::Data`] for data with other numbers of classes than the
+    /// model is made for.
     pub fn new(
         experiment: &'a dyn Experiment,
         source: &'a mut dyn BatchSource,
@@ -88,6 +92,7 @@ impl<'a> Driver<'a> {
         folder: &Path,
     ) -> Result<Self> {
         let trainer = experiment.trainer(&init)?;
+        trainer.needs().check_classes(source.info())?;
         Ok(Self {
             experiment,
             trainer,

@@ -8,6 +8,7 @@ use std::{
 
 use vg_core::{Error, Result};
 
+use super::child::apart;
 use crate::{
     decode::{Ffmpeg, Running},
     frames::{FrameSize, Frames},
@@ -39,7 +40,7 @@ impl Method {
     /// # Errors
     /// [`Error::Unsupported`] without the program, or if it has neither.
     pub fn find(ffmpeg: &Ffmpeg) -> Result<Self> {
-        let mut command = ffmpeg.command();
+        let mut command = apart(ffmpeg.command());
         command.args(["-hide_banner", "-filters"]).stdin(Stdio::null());
         let output = command.output().map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::Unsupported(format!(
@@ -127,7 +128,7 @@ fn pass(ffmpeg: &Ffmpeg, work: &Path) -> Result<Command> {
         // A path that starts from the current folder would mean another file there.
         _ => std::path::absolute(&ffmpeg.program).map_err(Error::io("finding", &ffmpeg.program))?,
     };
-    let mut command = Ffmpeg { program }.command();
+    let mut command = apart(Ffmpeg { program }.command());
     // vid.stab adds up what its threads find in the order in which they end.
     command.current_dir(work).env("OMP_NUM_THREADS", "1").stdin(Stdio::null());
     command.args(["-threads", "1", "-i", CLIP, "-an"]);

@@ -9,6 +9,7 @@ use std::{
 
 use vg_core::{Error, Result};
 
+use super::child::apart;
 use crate::decode::{Ffmpeg, Running, file_url, read_error};
 
 /// Longest header line that is read.
@@ -32,7 +33,7 @@ impl<'a> Video<'a> {
     /// # Errors
     /// [`Error::Format`] when there is none or its frames are too large, [`Error::Unsupported`] without ffmpeg.
     pub(super) fn open(ffmpeg: &Ffmpeg, path: &'a Path) -> Result<Self> {
-        let mut command = ffmpeg.command();
+        let mut command = apart(ffmpeg.command());
         command.args(["-threads", "1", "-i"]).arg(file_url(path));
         command.args(["-map", "0:v:0", "-an", "-pix_fmt", "yuv420p", "-f", "yuv4mpegpipe", "pipe:1"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped());

@@ -3,9 +3,10 @@
 //!
 //! Source: VGAN, supplement and official code `extra/`. What differs: the motion is measured by ffmpeg's `vidstabdetect` (fields of
 //! pixels, shift and rotation and zoom) instead of SIFT and a homography, and a clip is dropped for a cut instead of a lack of matches;
-//! without that filter `deshake` takes its place, which only evens out the motion. Clips have 32 frames, 16 to 31 at the end of a video; the authors'
-//! have up to 34, of which 32 are read.
+//! without that filter `deshake` takes its place, which only evens out the motion. Clips have 32 frames, 16 to 31 at the end of a video;
+//! the authors' have up to 34, of which 32 are read.
 
+mod child;
 mod filter;
 mod frames;
 mod job;

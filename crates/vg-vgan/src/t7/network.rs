@@ -88,12 +88,14 @@ impl File {
             return Ok(weight.transpose(0, 1)?.contiguous()?);
         }
         let size = |name: &str| self.number(module, name).map(|n| n as usize);
-        if let ([out, area], Some(h), Some(w)) = (weight.dims(), size("kH"), size("kW"))
-            && h * w > 0
-        {
+        if let ([out, row], Some(h), Some(w)) = (weight.dims(), size("kH"), size("kW")) {
             // The variants that multiply matrices keep rows.
-            let shape = (*out, area / (h * w), h, w);
-            return Ok(weight.reshape(shape)?);
+            let area = h.checked_mul(w).filter(|area| *area > 0 && row.is_multiple_of(*area));
+            let area = area.ok_or_else(|| {
+                let problem = format!("rows of {row} weights are not of kernels of {h}x{w}");
+                Error::format(&self.path, problem)
+            })?;
+            return Ok(weight.reshape((*out, row / area, h, w))?);
         }
         Ok(weight)
     }

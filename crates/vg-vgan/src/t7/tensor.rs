@@ -113,13 +113,15 @@ impl File {
             .map(|n| usize::try_from(*n))
             .collect::<Result<_, _>>()
             .map_err(|_| outside())?;
-        let count = sizes.iter().try_fold(1usize, |n, d| n.checked_mul(*d)).ok_or_else(outside)?;
+        // Strides are products of sizes, which must not overflow either where another size is 0.
+        sizes.iter().try_fold(1usize, |n, d| n.checked_mul((*d).max(1))).ok_or_else(outside)?;
+        let count: usize = sizes.iter().product();
+        let first = view.start.checked_sub(1).ok_or_else(outside)?;
         // Views of a storage may repeat its elements, but no network of ours does.
         if count > storage.len() {
             return Err(outside());
         }
-        let places =
-            (0..count).map(|i| place(i, &sizes, &view.strides).and_then(|p| p.checked_add(view.start - 1)));
+        let places = (0..count).map(|i| place(i, &sizes, &view.strides).and_then(|p| p.checked_add(first)));
         let values = places.map(|place| {
             let index = place.and_then(|p| usize::try_from(p).ok()).filter(|p| *p < storage.len());
             index.map(|p| storage.get(&self.bytes, p) as f32)

@@ -1,5 +1,7 @@
 //! Files written by hand.
 
+mod hostile;
+
 use std::path::{Path, PathBuf};
 
 use candle_core::Tensor;
@@ -55,6 +57,11 @@ impl Writer {
 
     fn longs(&mut self, values: &[usize]) -> &mut Self {
         values.iter().for_each(|x| self.bytes.extend((*x as i64).to_le_bytes()));
+        self
+    }
+
+    fn signed(&mut self, values: &[i64]) -> &mut Self {
+        values.iter().for_each(|x| self.bytes.extend(x.to_le_bytes()));
         self
     }
 

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor};
 use vg_core::checkpoint::{CheckpointReader, CheckpointWriter};
 use vg_core::grad::backward;
+use vg_core::loss::cross_entropy;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::optim::{ParamGroup, step_all};
 use vg_core::sample::Sampler;
 use vg_core::train::{StepCx, Trainer};
-use vg_core::{Batch, BatchSpec, Error, Result, Rng};
+use vg_core::{Batch, BatchSpec, ClassCount, Error, Result, Rng};
 
 use super::clips;
 use crate::classifier::Classifier;
-use crate::config::{Config, Start};
-use crate::loss::{accuracy, cross_entropy};
+use crate::config::{Config, Start, Trained};
+use crate::loss::accuracy;
 use crate::sample::VganSampler;
 
 /// Label group that is learned.
@@ -43,7 +44,11 @@ impl ClassifierTrainer {
     pub(crate) fn over(store: ParamStore, config: &Config, init: &Init) -> Result<Self> {
         let classifier = Classifier::new(&store.source().pp("classifier"), config)?;
         store.finish()?;
-        let params = ParamGroup::new("classifier", store.vars(""), config.train.adam())?;
+        let learning = match config.classifier.trained {
+            Trained::All => "",
+            Trained::Last => "classifier.conv5.",
+        };
+        let params = ParamGroup::new("classifier", store.vars(learning), config.train.adam())?;
         Ok(Self { config: config.clone(), store, classifier, params, init: init.clone() })
     }
 
@@ -55,7 +60,12 @@ impl ClassifierTrainer {
 
 impl Trainer for ClassifierTrainer {
     fn needs(&self) -> BatchSpec {
-        BatchSpec { labels: vec![LABELS.to_owned()], ..clips(&self.config) }
+        let classes = ClassCount::new(self.config.classifier.classes, "classifier.classes");
+        BatchSpec {
+            labels: vec![LABELS.to_owned()],
+            classes: BTreeMap::from([(LABELS.to_owned(), classes)]),
+            ..clips(&self.config)
+        }
     }
 
     fn step(&mut self, batch: &Batch, cx: &mut StepCx<'_>) -> Result<()> {
@@ -83,7 +93,7 @@ impl Trainer for ClassifierTrainer {
     }
 
     fn parameters(&self) -> BTreeMap<String, usize> {
-        self.store.parameters()
+        BTreeMap::from([("classifier".to_owned(), self.params.parameters())])
     }
 
     fn save(&self, to: &mut CheckpointWriter) -> Result<()> {

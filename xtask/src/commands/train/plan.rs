@@ -98,6 +98,8 @@ impl Probe {
 
 /// Draws one batch, so that data which do not fit are refused before a folder is made, and counts clips that are too short.
 pub fn check_data(loader: &mut Loader, needs: &BatchSpec) -> Result<()> {
+    // First, because labels beyond the model's classes would be named without the number that fits.
+    needs.check_classes(loader.info())?;
     loader.batch(needs, 0)?;
     let excluded = loader.excluded(needs);
     if excluded > 0 {
