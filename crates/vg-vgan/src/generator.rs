@@ -22,6 +22,28 @@ pub struct Streams {
     pub parts: Option<Parts>,
 }
 
+impl Streams {
+    /// The first `n` clips.
+    pub(crate) fn first(&self, n: usize) -> Result<Self> {
+        let parts = self.parts.as_ref().map(|p| {
+            let [foreground, mask, background] =
+                [&p.foreground, &p.mask, &p.background].map(|t| t.narrow(0, 0, n));
+            Ok::<_, vg_core::Error>(Parts { foreground: foreground?, mask: mask?, background: background? })
+        });
+        Ok(Self { video: self.video.narrow(0, 0, n)?, parts: parts.transpose()? })
+    }
+
+    /// The same without the way to gradients, which would keep every layer's result.
+    pub(crate) fn detach(self) -> Self {
+        let parts = self.parts.map(|p| Parts {
+            foreground: p.foreground.detach(),
+            mask: p.mask.detach(),
+            background: p.background.detach(),
+        });
+        Self { video: self.video.detach(), parts }
+    }
+}
+
 /// The parts of a clip.
 #[derive(Clone, Debug)]
 pub struct Parts {
