@@ -8,6 +8,7 @@ use vg_core::config::{ConfigSource, ModelConfig, resolve};
 use vg_core::loss::one_hot;
 use vg_core::model::{Init, Model};
 use vg_core::nn::{GruCell, Mode, ParamStore, RecurrentConfig};
+use vg_core::testing::filled;
 use vg_core::train::Trainer;
 use vg_mocogan::{
     Config, Draws, Generator, ImageDiscriminator, Mocogan, MocoganTrainer, Noise, Start, VideoDiscriminator,
@@ -68,21 +69,6 @@ fn parameter_counts_are_the_published_ones() {
     let tiny = config("tiny", &[]);
     let trainer = Mocogan::trainer(&tiny, &Init::cpu(0)).unwrap();
     assert_eq!(trainer.parameters().values().sum::<usize>(), counts(&tiny).iter().sum::<usize>());
-}
-
-/// The deterministic fill: tensor `s`, in f64 rounded to f32.
-fn filled(shape: &[usize], s: u32, scale: f64, shift: f64) -> Tensor {
-    let value = |i: u32| {
-        let mut x = i.wrapping_add(s.wrapping_mul(0x9E37_79B9));
-        x ^= x >> 16;
-        x = x.wrapping_mul(0x85EB_CA6B);
-        x ^= x >> 13;
-        x = x.wrapping_mul(0xC2B2_AE35);
-        x ^= x >> 16;
-        (scale * (f64::from(x) / 2f64.powi(31) - 1.0) + shift) as f32
-    };
-    let n: usize = shape.iter().product();
-    Tensor::from_vec((0..n as u32).map(value).collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
 }
 
 /// Where a tensor stands in the official module.

@@ -8,6 +8,7 @@ use vg_core::config::{ConfigSource, ModelConfig, resolve};
 use vg_core::model::{Init, Model};
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::sample::SampleRequest;
+use vg_core::testing::filled;
 use vg_core::train::Trainer;
 use vg_vgan::{Config, Discriminator, Generator, Parts, Vgan, VganTrainer};
 
@@ -85,23 +86,6 @@ fn parameter_counts_are_the_papers() {
     assert_eq!((autoencoder["encoder"], autoencoder["generator"]), (12_663_588, 16_245_383));
 }
 
-/// The deterministic numbers of section 12, in [-1, 1).
-fn h(i: u32, s: u32) -> f64 {
-    let mut x = i.wrapping_add(s.wrapping_mul(0x9E37_79B9));
-    x ^= x >> 16;
-    x = x.wrapping_mul(0x85EB_CA6B);
-    x ^= x >> 13;
-    x = x.wrapping_mul(0xC2B2_AE35);
-    x ^= x >> 16;
-    f64::from(x) / 2f64.powi(31) - 1.0
-}
-
-fn filled(shape: &[usize], s: u32, scale: f64, shift: f64) -> Tensor {
-    let n: usize = shape.iter().product();
-    let values: Vec<f32> = (0..n as u32).map(|i| (shift + scale * h(i, s)) as f32).collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap()
-}
-
 /// Weights by the formula of section 12; layers in the order of modules, numbered from 1.
 fn golden(store: &ParamStore, layers: &[&str]) -> BTreeMap<String, Tensor> {
     let shapes: BTreeMap<String, Vec<usize>> =
@@ -173,15 +157,6 @@ fn assert_row(what: &str, t: &Tensor, want: [f64; 7]) {
     let v = values(t);
     let got = [mean(&v), mean_abs(&v), v[0], v[1], v[2], v[3], v[v.len() - 1]];
     assert_near(what, &got, &want, 2e-5);
-}
-
-#[test]
-fn the_formula_is_the_specifications() {
-    let first: Vec<f64> = (0..6).map(|i| h(i, 0)).collect();
-    let want = [-1.0, -0.364802275, -0.617530462, 0.046408195, -0.713967977, 0.594156718];
-    assert_near("h(., 0)", &first, &want, 1e-9);
-    let later: Vec<f64> = (0..3).map(|i| h(i, 54)).collect();
-    assert_near("h(., 54)", &later, &[-0.101184947, -0.997485075, 0.454606617], 1e-9);
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod benchmark;
 mod compare;
 pub mod conformance;
 mod fixture;
+mod formula;
 pub mod gradcheck;
 mod parity;
 
@@ -12,4 +13,5 @@ pub use benchmark::Steps;
 pub use compare::{assert_close, relative_error};
 pub use conformance::random_batch;
 pub use fixture::Fixture;
+pub use formula::{filled, hashed};
 pub use parity::{Checker, ParityLine, ParityReport, Tolerance};

@@ -1,0 +1,39 @@
+//! Weights and inputs by a formula that any implementation can repeat without a file.
+
+use candle_core::{Device, Tensor};
+
+/// Number `i` of tensor `s`, in [-1, 1): a hash of both.
+pub fn hashed(i: u32, s: u32) -> f64 {
+    let mut x = i.wrapping_add(s.wrapping_mul(0x9E37_79B9));
+    x ^= x >> 16;
+    x = x.wrapping_mul(0x85EB_CA6B);
+    x ^= x >> 13;
+    x = x.wrapping_mul(0xC2B2_AE35);
+    x ^= x >> 16;
+    f64::from(x) / 2f64.powi(31) - 1.0
+}
+
+/// Tensor `s`: `shift + scale * hashed(i, s)` in the order of rows, computed in f64 and rounded to f32.
+///
+/// # Panics
+/// When a tensor of that size cannot be made; meant for tests.
+pub fn filled(shape: &[usize], s: u32, scale: f64, shift: f64) -> Tensor {
+    let n: usize = shape.iter().product();
+    let values: Vec<f32> = (0..n as u32).map(|i| (shift + scale * hashed(i, s)) as f32).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).expect("a CPU tensor")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of another implementation.
+    #[test]
+    fn the_formula_is_the_published_one() {
+        let near = |got: f64, want: f64| assert!((got - want).abs() < 1e-9, "{got} {want}");
+        let first = [-1.0, -0.364802275, -0.617530462, 0.046408195, -0.713967977, 0.594156718];
+        first.into_iter().zip(0..).for_each(|(want, i)| near(hashed(i, 0), want));
+        let later = [-0.101184947, -0.997485075, 0.454606617];
+        later.into_iter().zip(0..).for_each(|(want, i)| near(hashed(i, 54), want));
+    }
+}
