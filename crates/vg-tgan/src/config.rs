@@ -1,9 +1,9 @@
 //! Configuration and presets.
 
 use serde::{Deserialize, Serialize};
-use vg_core::config::{ModelConfig, Preset};
+use vg_core::config::{ModelConfig, Preset, require};
 use vg_core::optim::EpsilonPlacement;
-use vg_core::{ClipSpec, Error, Result};
+use vg_core::{ClipSpec, Result};
 
 /// Frames of a clip: fixed by the four stride-2 layers of the temporal generator.
 pub const FRAMES: usize = 16;
@@ -359,8 +359,4 @@ impl ModelConfig for Config {
         require((0.0..1.0).contains(&t.alpha), "train.alpha", "from 0 to below 1", t.alpha)?;
         require((0.0..=1.0).contains(&t.shuffle_time), "train.shuffle_time", "from 0 to 1", t.shuffle_time)
     }
-}
-
-fn require(holds: bool, key: &str, accepted: &str, found: impl std::fmt::Display) -> Result<()> {
-    if holds { Ok(()) } else { Err(Error::config(key, format!("must be {accepted}, got {found}"))) }
 }

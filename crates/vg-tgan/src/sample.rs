@@ -2,10 +2,11 @@
 
 use candle_core::{DType, Tensor};
 use vg_core::checkpoint::Weights;
+use vg_core::loss::one_hot;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::sample::{Clips, SampleRequest, SampleSpec, Sampler};
-use vg_core::{Error, Pixels, Result, Rng};
+use vg_core::{Pixels, Result, Rng};
 
 use crate::config::{Config, FRAMES, GeneratorKind};
 use crate::generator::Generator;
@@ -93,22 +94,4 @@ impl Sampler for TganSampler<'_> {
         let clips = request.seeds.iter().zip(classes).map(clip).collect::<Result<Vec<_>>>()?;
         Ok(Clips { tensor: Tensor::cat(&clips, 0)?, pixels: spec.pixels })
     }
-}
-
-/// `[B]` u32 -> `[B, classes]`, 1 at the class and 0 elsewhere.
-///
-/// # Errors
-/// [`Error::Data`] for a label that is not below `classes`.
-pub(crate) fn one_hot(labels: &Tensor, classes: usize, dtype: DType) -> Result<Tensor> {
-    let ids = labels.to_vec1::<u32>()?;
-    let mut values = vec![0f32; ids.len() * classes];
-    for (row, &id) in ids.iter().enumerate() {
-        if id as usize >= classes {
-            return Err(Error::Data(format!(
-                "label {id} is not below {classes}, the model's number of classes; set `classes` to that of the data"
-            )));
-        }
-        values[row * classes + id as usize] = 1.0;
-    }
-    Ok(Tensor::from_vec(values, (ids.len(), classes), labels.device())?.to_dtype(dtype)?)
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Device, Tensor, Var};
 use vg_core::checkpoint::{CheckpointReader, CheckpointWriter};
 use vg_core::grad::{Grads, backward, backward_from};
+use vg_core::loss::one_hot;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
 use vg_core::optim::{ParamGroup, RmsProp, step_all};
@@ -18,7 +19,7 @@ use crate::discriminator::{Critic, noise_shapes};
 use crate::generator::Generator;
 use crate::latent::draw_z0;
 use crate::loss::{critic_loss, generator_loss};
-use crate::sample::{TganSampler, one_hot};
+use crate::sample::TganSampler;
 
 /// Label group of the conditional model.
 pub(crate) const LABELS: &str = "class";
