@@ -20,7 +20,8 @@ pub enum Latents<'a> {
     PosteriorMean,
 }
 
-/// Continues clips: the frames `clip.past` to `frames - 1`, `[B, C, H, W]` each, in (0, 1). Every generated frame is encoded again for the next one.
+/// Continues clips: the frames `clip.past` to `frames - 1`, `[B, C, H, W]` each, in (0, 1). Every generated frame is encoded again for
+/// the next one.
 ///
 /// Source: official code, `generate_svg_lp.py` and `generate_svg_fp.py`, `make_gifs`.
 ///
@@ -39,7 +40,7 @@ pub fn rollout(
 ) -> Result<Vec<Tensor>> {
     let past = config.clip.past;
     let follows = matches!(latents, Latents::PosteriorMean) && networks.latent.is_some();
-    let needed = if follows { frames.max(past) } else { past };
+    let needed = if follows { frames.max(past) } else { past }.max(1);
     if given.len() < needed {
         let problem = format!("{} given frames, where the model needs {needed}", given.len());
         return Err(Error::Unsupported(problem));

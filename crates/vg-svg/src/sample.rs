@@ -51,7 +51,7 @@ impl SvgSampler {
         }
     }
 
-    /// Follows whole clips with the posterior's means as latents, after its first `clip.past` frames on its own output: what the latents
+    /// Follows whole clips with the posterior's means as latents, after their first `clip.past` frames on its own output: what the latents
     /// can tell of the frames to come (the paper's "approximate posterior"). The deterministic variant just goes on.
     ///
     /// # Shapes
@@ -90,7 +90,7 @@ impl SvgSampler {
     /// Standard normal numbers of clips, `[frames - 1, B, latent]`: those of a clip depend on its seed alone, and a longer clip begins with
     /// those of a shorter one.
     fn noise(&self, seeds: &[u64], frames: usize) -> Result<Tensor> {
-        // The deterministic variant uses none; a tensor has no empty axis.
+        // The deterministic variant uses none, but the tensor tells the number of clips.
         let dims = (frames - 1, self.config.latent().max(1));
         let draw = |seed: &u64| {
             Rng::new(*seed).stream("latent").normal_tensor(dims, self.init.dtype, &self.init.device)
