@@ -183,3 +183,24 @@ impl Config {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vg_core::config::ModelConfig;
+
+    #[test]
+    fn levels_halve_the_side_down_to_four() {
+        for (side, want) in [
+            (16, &[4, 8][..]),
+            (32, &[4, 8, 16]),
+            (64, &[4, 8, 16, 32]),
+            (128, &[4, 8, 16, 32, 32]),
+            (256, &[4, 8, 16, 32, 32, 32]),
+        ] {
+            let mut config = Config::preset("tiny").unwrap();
+            config.clip.side = side;
+            assert_eq!(config.widths(), want, "{side}");
+        }
+    }
+}

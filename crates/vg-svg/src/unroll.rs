@@ -74,16 +74,16 @@ pub fn unroll(
     let encoded = frames.iter().map(encode).collect::<Result<Vec<_>>>()?;
     let batch = clips.dim(0)?;
     let mut predictor = networks.predictor.start(batch)?;
-    let mut latents = networks.latent.as_ref().map(|latent| Latents::new(latent, batch, mode)).transpose()?;
+    let mut run = networks.latent.as_ref().map(|latent| Run::new(latent, batch, mode)).transpose()?;
     let (mut out, mut skips) = (Unrolled::default(), &encoded[0].skips);
     for i in 1..frames.len() {
         let before = &encoded[i - 1];
         if config.takes_skips(i) {
             skips = &before.skips;
         }
-        let z = match (&mut latents, eps) {
-            (Some(latents), Some(eps)) => {
-                let posterior = latents.step(&before.vector, &encoded[i].vector, &mut out)?;
+        let z = match (&mut run, eps) {
+            (Some(run), Some(eps)) => {
+                let posterior = run.step(&before.vector, &encoded[i].vector, &mut out)?;
                 Some(posterior.sample(&eps.get(i - 1)?)?)
             }
             _ => None,
@@ -97,14 +97,14 @@ pub fn unroll(
 }
 
 /// The latents' networks with their states.
-struct Latents<'a> {
+struct Run<'a> {
     networks: &'a LatentNetworks,
     posterior: States,
     prior: States,
     mode: Mode,
 }
 
-impl<'a> Latents<'a> {
+impl<'a> Run<'a> {
     fn new(networks: &'a LatentNetworks, batch: usize, mode: Mode) -> Result<Self> {
         let prior = networks.prior.as_ref().map(|prior| prior.start(batch)).transpose()?;
         let posterior = networks.posterior.start(batch)?;
