@@ -452,7 +452,7 @@ def bench(config, device, amp):
     return dict(model.named_children()), step, sample
 
 
-TINY = dict(nf=4, g_dim=6, z_dim=3, rnn_size=8, n_past=2, n_future=2, n_eval=5, batch=2)
+TINY = dict(nf=4, g_dim=6, z_dim=3, rnn_size=8, n_past=2, n_future=2, n_eval=5, batch=3)
 PRESETS = {
     "tiny": Config(**TINY),
     "small": Config(nf=32, n_past=5, n_future=5, n_eval=15, batch=16),

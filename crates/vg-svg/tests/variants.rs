@@ -327,7 +327,7 @@ fn one_change(seed: u64, n: usize) -> Tensor {
 fn the_prior_varies_most_where_the_future_is_open() {
     let sets = ["clip.future=4", "train.batch=8", "train.lr=5e-3"];
     let mut nets = trainer(&sets);
-    for k in 1..=300 {
+    for k in 1..=500 {
         step(&mut nets, &Batch::of_clips(one_change(k, 8)), k);
     }
     let weights = Weights::new("the trainer", "{}", nets.store().tensors(""));
