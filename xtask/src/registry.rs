@@ -22,6 +22,8 @@ pub static MODELS: &[Registered] = &[
     Registered { entry: vg_vgan::ENTRY, parity: vg_vgan::parity::run },
     #[cfg(feature = "mocogan")]
     Registered { entry: vg_mocogan::ENTRY, parity: vg_mocogan::parity::run },
+    #[cfg(feature = "svg")]
+    Registered { entry: vg_svg::ENTRY, parity: vg_svg::parity::run },
 ];
 
 /// The model of a name.

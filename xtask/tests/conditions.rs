@@ -35,6 +35,16 @@ fn given_frames_come_from_data() {
 }
 
 #[test]
+fn clips_go_on_from_several_given_frames() {
+    let place = Place::new();
+    place.good("train svg --preset tiny --steps 2 --samples 2 --out run");
+    assert!(place.join("run/samples.gif").is_file());
+    place.error("sample run", &["2 given frames", "--data"]);
+    place.good("sample run --data shapes --num 3 --frames 7 --out clips.gif");
+    place.error("sample run --data shapes --frames 2 --out none.gif", &["ask for at least 3"]);
+}
+
+#[test]
 fn a_classifier_starts_from_a_run() {
     let place = Place::new();
     place.good("train vgan --preset tiny --steps 1 --samples 0 --out gan");

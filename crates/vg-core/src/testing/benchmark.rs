@@ -2,7 +2,7 @@
 
 use crate::grad::Tape;
 use crate::model::{Init, Model};
-use crate::sample::SampleRequest;
+use crate::testing::conformance::request;
 use crate::testing::random_batch;
 use crate::train::{StepCx, StepLog, Trainer};
 use crate::{Batch, Rng};
@@ -60,12 +60,12 @@ impl<M: Model> Steps<M> {
         self.trainer.step(&self.batch, &mut cx).expect("a step");
     }
 
-    /// One clip from noise.
+    /// One clip, from given frames of noise where the model continues clips.
     ///
     /// # Panics
-    /// When sampling fails, as for models that need more than noise.
+    /// When sampling fails, as for models that need condition maps.
     pub fn sample(&self) {
         let sampler = self.trainer.sampler().expect("a sampler");
-        sampler.sample(&SampleRequest::seeds([7])).expect("a clip");
+        sampler.sample(&request(&*sampler, &[7])).expect("a clip");
     }
 }

@@ -93,7 +93,7 @@ fn weights<M: Model>(trainer: &dyn Trainer) -> Weights {
 }
 
 /// A request for one clip per seed, with given frames for models that take them: the same for each clip.
-fn request(sampler: &dyn Sampler, seeds: &[u64]) -> SampleRequest {
+pub(super) fn request(sampler: &dyn Sampler, seeds: &[u64]) -> SampleRequest {
     let spec = sampler.spec();
     let mut request = SampleRequest::seeds(seeds.iter().copied());
     if spec.context_frames > 0 {
