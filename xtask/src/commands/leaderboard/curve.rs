@@ -89,7 +89,8 @@ impl Curve {
             .margin(12)
             .x_label_area_size(36)
             .y_label_area_size(64)
-            .build_cartesian_2d(0.0..last, low..high + 0.05 * (high - low))?;
+            // Room for the names.
+            .build_cartesian_2d(0.0..1.4 * last, low..high + 0.05 * (high - low))?;
         chart
             .configure_mesh()
             .x_desc("minutes of training")
