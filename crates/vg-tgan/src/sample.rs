@@ -32,7 +32,7 @@ impl TganSampler<'static> {
     /// A sampler over published or saved weights.
     ///
     /// # Errors
-    /// [`Error::Weights`] that lists every missing, unexpected or misshapen tensor.
+    /// [`vg_core::Error::Weights`] that lists every missing, unexpected or misshapen tensor.
     pub fn new(config: &Config, weights: &Weights, init: &Init) -> Result<Self> {
         let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?;
         let generator = Generator::new(&store.source(), config)?;
