@@ -60,6 +60,5 @@ fn one_content_keeps_its_colour_under_many_motions() {
     };
     let (one_content, many_contents) = (mean("content"), mean("motion"));
     assert!(many_contents > 20.0, "contents differ in colour by {many_contents}");
-    // Half an hour on one core: in the paper's length of training they come further apart.
-    assert!(2.0 * one_content < many_contents, "{one_content} against {many_contents}");
+    assert!(3.0 * one_content < many_contents, "{one_content} against {many_contents}");
 }
