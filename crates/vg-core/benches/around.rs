@@ -6,7 +6,6 @@
 #[path = "../../../xtask/src/allocator.rs"]
 mod allocator;
 
-use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -14,6 +13,7 @@ use candle_core::{DType, Device, Tensor, Var};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use vg_core::Rng;
 use vg_core::grad::{Tape, backward_from};
+use vg_core::nn::{Init, ParamStore};
 use vg_core::ops::Activation;
 use vg_core::ops::attention::attention;
 use vg_core::ops::conv::{ConvParams, Precision, conv, conv_transpose, conv_weight_grad};
@@ -22,7 +22,7 @@ use vg_core::ops::linear::linear;
 use vg_core::ops::norm::{instance_norm, pixel_norm};
 use vg_core::ops::pool::{PoolParams, avg_pool, max_pool};
 use vg_core::ops::upsample::{Interpolation, upsample_by};
-use vg_core::optim::{Adam, Ema, EpsilonPlacement, Optimizer, ParamGroup, RmsProp, step_all};
+use vg_core::optim::{Adam, Ema, EpsilonPlacement, Optimizer, ParamGroup, RmsProp, Warmup, step_all};
 
 fn random(name: &str, shape: &[usize]) -> Tensor {
     Rng::new(1).stream(name).uniform_tensor(shape, -1.0, 1.0, DType::F32, &Device::Cpu).expect("a CPU tensor")
@@ -117,10 +117,16 @@ fn optimizers(c: &mut Criterion) {
         "rmsprop_4M",
         group(vars(), RmsProp { lr: 1e-4, alpha: 0.99, eps: 1e-8, placement: EpsilonPlacement::Outside }),
     );
-    let tensors: BTreeMap<String, Tensor> =
-        vars().into_iter().map(|(n, v)| (n, v.as_detached_tensor())).collect();
-    let mut ema = Ema::new(0.999, 0, &tensors).expect("averages");
-    c.bench_function("ema_4M", |b| b.iter(|| ema.update(&tensors, |_| false).expect("the same names")));
+    let store = || {
+        let store = ParamStore::init(Rng::new(0), DType::F32, &Device::Cpu);
+        for (name, var) in vars() {
+            store.source().var(&name, var.dims(), Init::Normal { std: 1.0 }).expect("a new name");
+        }
+        store
+    };
+    let live = store();
+    let mut ema = Ema::new(0.999, Warmup::Copy(0), store(), &live).expect("the same names");
+    c.bench_function("ema_4M", |b| b.iter(|| ema.update(&live).expect("the same names")));
 }
 
 /// A wide layer with products in bf16.

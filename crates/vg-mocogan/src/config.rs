@@ -175,6 +175,9 @@ pub struct Train {
     pub beta2: f64,
     /// L2 weight decay, added to the gradients.
     pub weight_decay: f64,
+    /// Decay of the moving average of the generator that samples are made with; 0: samples come from the generator itself (paper,
+    /// official code).
+    pub average: f64,
     /// What the class head is for.
     pub class_loss: ClassLoss,
     /// Weight of the class losses (the paper's lambda).

@@ -77,6 +77,7 @@ impl Reference {
                 lr: self.lr,
                 beta1: 0.5,
                 beta2: 0.999,
+                average: 0.0,
                 weight_decay: self.weight_decay,
                 class_loss: match self.class_loss {
                     ReferenceLoss::Supervised => ClassLoss::Supervised,

@@ -98,6 +98,7 @@ fn paper() -> Config {
             lr: 2e-4,
             beta1: 0.5,
             beta2: 0.999,
+            average: 0.0,
             weight_decay: 1e-5,
             class_loss: ClassLoss::Supervised,
             class_weight: 1.0,
@@ -181,6 +182,7 @@ fn demo() -> Config {
     config.train.class_loss = ClassLoss::None;
     config.train.batch = 8;
     config.train.lr = 4e-4;
+    config.train.average = 0.999;
     config
 }
 
@@ -192,5 +194,6 @@ fn tiny() -> Config {
     config.discriminator.width = 2;
     config.train.batch = 2;
     config.train.image_batch = 3;
+    config.train.average = 0.9;
     config
 }

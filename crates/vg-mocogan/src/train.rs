@@ -8,7 +8,7 @@ use vg_core::checkpoint::{CheckpointReader, CheckpointWriter};
 use vg_core::config::ModelConfig;
 use vg_core::model::Init;
 use vg_core::nn::ParamStore;
-use vg_core::optim::{Adam, ParamGroup};
+use vg_core::optim::{Adam, Ema, ParamGroup, Warmup};
 use vg_core::sample::Sampler;
 use vg_core::train::{StepCx, Trainer};
 use vg_core::{Batch, BatchSpec, ClassCount, Error, Pixels, Result, Rng, expect_dims};
@@ -27,6 +27,8 @@ use crate::sample::MocoganSampler;
 const LABELS: &str = "class";
 /// Networks that are not needed to sample, by the start of their tensors' names.
 const DISCRIMINATORS: [&str; 2] = ["image_discriminator", "video_discriminator"];
+/// Networks that are not needed to sample where averages are.
+const ALL: [&str; 4] = ["image_discriminator", "video_discriminator", "generator", "encoder"];
 
 /// Networks and optimizers of a run.
 pub struct MocoganTrainer {
@@ -39,7 +41,24 @@ pub struct MocoganTrainer {
     generator_params: ParamGroup,
     image_params: ParamGroup,
     video_params: ParamGroup,
+    average: Option<Average>,
     init: Init,
+}
+
+/// The networks that sample, which follow those in training.
+struct Average {
+    ema: Ema,
+    generator: Generator,
+    encoder: Option<Encoder>,
+}
+
+impl Average {
+    fn new(live: &ParamStore, config: &Config, init: &Init) -> Result<Self> {
+        let store = ParamStore::init(Rng::new(0), init.dtype, &init.device);
+        let source = store.source();
+        let (generator, encoder) = (Generator::new(&source, config)?, Encoder::of(&source, config)?);
+        Ok(Self { ema: Ema::new(config.train.average, Warmup::Ramp, store, live)?, generator, encoder })
+    }
 }
 
 impl MocoganTrainer {
@@ -62,6 +81,7 @@ impl MocoganTrainer {
         let video_discriminator = VideoDiscriminator::new(&source, config)?;
         store.finish()?;
         let t = &config.train;
+        let average = if t.average > 0.0 { Some(Average::new(&store, config, init)?) } else { None };
         let rule = Adam { weight_decay: t.weight_decay, ..Adam::new(t.lr, t.beta1, t.beta2) };
         let [image, video] = DISCRIMINATORS.map(|network| store.vars(&format!("{network}.")));
         let rest = store.vars("").into_iter().filter(|(name, _)| !is_discriminator(name));
@@ -75,6 +95,7 @@ impl MocoganTrainer {
             image_params: ParamGroup::new("image_discriminator", image, rule)?,
             video_params: ParamGroup::new("video_discriminator", video, rule)?,
             store,
+            average,
             init: init.clone(),
         })
     }
@@ -123,6 +144,11 @@ impl MocoganTrainer {
         Ok(Real { images, clips: batch.clips.clone(), labels })
     }
 
+    /// Networks that a checkpoint keeps for training alone.
+    fn training_networks(&self) -> &'static [&'static str] {
+        if self.average.is_some() { &ALL } else { &DISCRIMINATORS }
+    }
+
     fn needs_labels(&self) -> bool {
         self.config.train.class_loss == ClassLoss::Supervised
     }
@@ -152,6 +178,9 @@ impl Trainer for MocoganTrainer {
         let real = self.real(batch)?;
         let draws = Draws::new(&self.config, &cx.rng, self.init.dtype, &self.init.device)?;
         let losses = self.train(&real, &draws)?;
+        if let Some(average) = &mut self.average {
+            average.ema.update(&self.store)?;
+        }
         if let Some(d_image) = &losses.d_image {
             cx.log.loss("image_discriminator", d_image);
         }
@@ -171,7 +200,10 @@ impl Trainer for MocoganTrainer {
     }
 
     fn sampler(&self) -> Result<Box<dyn Sampler + '_>> {
-        let networks = (&self.generator, self.encoder.as_ref());
+        let networks = match &self.average {
+            Some(average) => (&average.generator, average.encoder.as_ref()),
+            None => (&self.generator, self.encoder.as_ref()),
+        };
         Ok(Box::new(MocoganSampler::borrowed(&self.config, networks, &self.init)))
     }
 
@@ -180,14 +212,20 @@ impl Trainer for MocoganTrainer {
     }
 
     fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
-        self.store.save(to, &DISCRIMINATORS)?;
+        self.store.save(to, self.training_networks())?;
+        if let Some(average) = &self.average {
+            average.ema.save(to)?;
+        }
         [&self.generator_params, &self.image_params, &self.video_params]
             .into_iter()
             .try_for_each(|g| g.save(to))
     }
 
     fn load(&mut self, from: &CheckpointReader) -> Result<()> {
-        self.store.load_from(from, &DISCRIMINATORS)?;
+        self.store.load_from(from, self.training_networks())?;
+        if let Some(average) = &mut self.average {
+            average.ema.load(from)?;
+        }
         let groups = [&mut self.generator_params, &mut self.image_params, &mut self.video_params];
         groups.into_iter().try_for_each(|g| g.load(from))
     }

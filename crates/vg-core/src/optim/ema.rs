@@ -1,61 +1,77 @@
-//! Exponential moving averages of parameters; running statistics are copied.
+//! Exponential moving averages of networks.
 
-use std::collections::BTreeMap;
+use candle_core::Var;
 
-use candle_core::{Tensor, Var};
-
+use crate::checkpoint::{CheckpointReader, CheckpointWriter};
+use crate::nn::ParamStore;
 use crate::ops::in_place::{Rule, lerp, update};
 use crate::ops::real::Real;
 use crate::{Error, Result};
 
-/// Averages `a = decay * a + (1 - decay) * p` of a network's tensors.
-///
-/// Until `start` updates have been made the average equals the weights (BigGAN's rule: update n < start copies, n >= start averages).
-#[derive(Clone, Debug)]
-pub struct Ema {
-    decay: f64,
-    start: u64,
-    updates: u64,
-    averages: BTreeMap<String, Var>,
+/// How an average begins, so that initial weights do not stay in it for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Warmup {
+    /// Update n, counted from 1, copies while n is below this number (BigGAN, official code; 0 for no warm-up).
+    Copy(u64),
+    /// Update n, counted from 0, decays by `(1 + n) / (10 + n)` until that reaches the decay (TensorFlow's `num_updates`).
+    Ramp,
 }
 
-impl Ema {
-    /// Starts from the current values of `tensors`.
-    pub fn new(decay: f64, start: u64, tensors: &BTreeMap<String, Tensor>) -> Result<Self> {
-        let copy = |(name, t): (&String, &Tensor)| -> Result<_> {
-            Ok((name.clone(), Var::from_tensor(&t.detach().copy()?)?))
-        };
-        Ok(Self { decay, start, updates: 0, averages: tensors.iter().map(copy).collect::<Result<_>>()? })
-    }
+/// Networks whose tensors follow those of networks in training: `a = decay * a + (1 - decay) * p`, running statistics included.
+pub struct Ema {
+    decay: f64,
+    warmup: Warmup,
+    updates: u64,
+    average: ParamStore,
+}
 
-    /// Takes in the values after an optimizer step. `is_buffer` tells which names are copied instead of averaged.
+/// Where the number of updates stands in a checkpoint.
+const UPDATES: &str = "average.updates";
+
+impl Ema {
+    /// `average` is the store of networks of the same shapes as some of `live`; it becomes their copy.
     ///
     /// # Errors
-    /// [`Error::Weights`] when a tensor of the average is missing.
-    pub fn update(
-        &mut self,
-        tensors: &BTreeMap<String, Tensor>,
-        is_buffer: impl Fn(&str) -> bool,
-    ) -> Result<()> {
+    /// [`Error::Weights`] when a tensor of `average` is missing in `live`.
+    pub fn new(decay: f64, warmup: Warmup, average: ParamStore, live: &ParamStore) -> Result<Self> {
+        let ema = Self { decay, warmup, updates: 0, average };
+        ema.fold(live, 0.0)?;
+        Ok(ema)
+    }
+
+    /// Takes in the values after an optimizer step.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] when a tensor of the average is missing in `live`.
+    pub fn update(&mut self, live: &ParamStore) -> Result<()> {
+        let ramp = (1 + self.updates) as f64 / (10 + self.updates) as f64;
         self.updates += 1;
-        let copies = self.updates < self.start;
-        for (name, average) in &self.averages {
-            let value = tensors.get(name).ok_or_else(|| Error::Weights {
-                what: "the averaged tensors".into(),
+        let decay = match self.warmup {
+            Warmup::Copy(start) if self.updates < start => 0.0,
+            Warmup::Copy(_) => self.decay,
+            Warmup::Ramp => self.decay.min(ramp),
+        };
+        self.fold(live, decay)
+    }
+
+    fn fold(&self, live: &ParamStore, decay: f64) -> Result<()> {
+        let values = live.tensors("");
+        for (name, average) in self.vars() {
+            let value = values.get(&name).ok_or_else(|| Error::Weights {
+                what: "the averaged networks".into(),
                 problems: format!("{name} is missing"),
             })?;
-            if copies || is_buffer(name) {
-                average.set(&value.detach())?;
+            if decay == 0.0 {
+                average.set(value)?;
             } else {
-                update(average.as_tensor(), [], &value.detach(), &Average(self.decay))?;
+                update(average.as_tensor(), [], value, &Average(decay))?;
             }
         }
         Ok(())
     }
 
-    /// The averages by name.
-    pub fn tensors(&self) -> BTreeMap<String, Tensor> {
-        self.averages.iter().map(|(k, v)| (k.clone(), v.as_detached_tensor())).collect()
+    fn vars(&self) -> impl Iterator<Item = (String, Var)> {
+        self.average.vars("").into_iter().chain(self.average.buffers(""))
     }
 
     /// Number of updates so far.
@@ -63,18 +79,22 @@ impl Ema {
         self.updates
     }
 
-    /// Restores averages and the number of updates, as saved.
+    /// Writes the averages as the model that samples; the networks in training then belong to the training state.
     ///
     /// # Errors
-    /// [`Error::Weights`] when a name is missing, a tensor error when a shape differs.
-    pub fn restore(&mut self, tensors: &BTreeMap<String, Tensor>, updates: u64) -> Result<()> {
-        for (name, average) in &self.averages {
-            let value = tensors.get(name).ok_or_else(|| Error::Weights {
-                what: "the saved averages".into(),
-                problems: format!("{name} is missing"),
-            })?;
-            average.set(value)?;
-        }
+    /// As [`CheckpointWriter::model`].
+    pub fn save(&self, to: &mut CheckpointWriter) -> Result<()> {
+        to.value(UPDATES, &self.updates)?;
+        self.average.save(to, &[])
+    }
+
+    /// Restores what [`save`](Self::save) wrote.
+    ///
+    /// # Errors
+    /// As [`ParamStore::restore`], and [`Error::Format`] without the number of updates.
+    pub fn load(&mut self, from: &CheckpointReader) -> Result<()> {
+        let updates = from.value(UPDATES)?;
+        self.average.load_from(from, &[])?;
         self.updates = updates;
         Ok(())
     }
@@ -98,21 +118,61 @@ impl Rule<0> for Average {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use candle_core::Device;
+    use crate::Rng;
+    use crate::nn::Init;
+    use candle_core::{DType, Device, Tensor};
 
-    fn tensors(w: f64, running: f64) -> BTreeMap<String, Tensor> {
-        let t = |x: f64| Tensor::new(&[x], &Device::Cpu).unwrap();
-        BTreeMap::from([("w".into(), t(w)), ("running_mean".into(), t(running))])
+    /// A store with a weight and a running statistic.
+    fn store(weight: f64, running: f64) -> ParamStore {
+        let store = ParamStore::init(Rng::new(0), DType::F64, &Device::Cpu);
+        let source = store.source().pp("net");
+        source.var("weight", &[1], Init::Const(weight)).unwrap();
+        source.buffer("running", &[1], running).unwrap();
+        store
+    }
+
+    fn value(ema: &Ema, name: &str) -> f64 {
+        ema.average.tensors("")[name].to_vec1::<f64>().unwrap()[0]
     }
 
     #[test]
-    fn copies_before_the_start_then_averages_and_copies_buffers() {
-        let mut ema = Ema::new(0.9, 2, &tensors(0.0, 0.0)).unwrap();
-        let value = |ema: &Ema, k: &str| ema.tensors()[k].to_vec1::<f64>().unwrap()[0];
-        ema.update(&tensors(1.0, 5.0), |n| n.starts_with("running")).unwrap();
-        assert_eq!(value(&ema, "w"), 1.0);
-        ema.update(&tensors(2.0, 7.0), |n| n.starts_with("running")).unwrap();
-        assert!((value(&ema, "w") - 1.1).abs() < 1e-12);
-        assert_eq!(value(&ema, "running_mean"), 7.0);
+    fn copies_before_the_start_then_averages_everything() {
+        let mut ema = Ema::new(0.9, Warmup::Copy(2), store(5.0, 5.0), &store(0.0, 0.0)).unwrap();
+        assert_eq!(value(&ema, "net.weight"), 0.0);
+        ema.update(&store(1.0, 5.0)).unwrap();
+        assert_eq!((value(&ema, "net.weight"), value(&ema, "net.running")), (1.0, 5.0));
+        ema.update(&store(2.0, 7.0)).unwrap();
+        assert!((value(&ema, "net.weight") - 1.1).abs() < 1e-12);
+        assert!((value(&ema, "net.running") - 5.2).abs() < 1e-12);
+    }
+
+    /// Three updates by 0.9999 from 1 towards 0.
+    #[test]
+    fn decays_as_it_should() {
+        let mut ema = Ema::new(0.9999, Warmup::Copy(0), store(0.0, 0.0), &store(1.0, 1.0)).unwrap();
+        (0..3).for_each(|_| ema.update(&store(0.0, 0.0)).unwrap());
+        assert!((value(&ema, "net.weight") - 0.9997000299990).abs() < 1e-13);
+    }
+
+    #[test]
+    fn a_ramp_forgets_the_first_weights_quickly() {
+        let mut ema = Ema::new(0.999, Warmup::Ramp, store(0.0, 0.0), &store(1.0, 1.0)).unwrap();
+        ema.update(&store(0.0, 0.0)).unwrap();
+        assert!((value(&ema, "net.weight") - 0.1).abs() < 1e-12);
+        (0..99).for_each(|_| ema.update(&store(0.0, 0.0)).unwrap());
+        assert!(value(&ema, "net.weight") < 1e-9);
+        assert_eq!(ema.updates(), 100);
+    }
+
+    #[test]
+    fn other_networks_are_an_error() {
+        let other = ParamStore::init(Rng::new(0), DType::F64, &Device::Cpu);
+        let missing: Tensor = other.source().var("other", &[1], Init::Zeros).unwrap();
+        assert_eq!(missing.dims(), [1]);
+        let error = Ema::new(0.9, Warmup::Ramp, store(0.0, 0.0), &other).err().unwrap();
+        assert!(
+            error.to_string().contains("net.running is missing")
+                || error.to_string().contains("net.weight is missing")
+        );
     }
 }

@@ -6,6 +6,6 @@ mod group;
 mod rmsprop;
 
 pub use adam::{Adam, AdamEpsilon, WeightDecay};
-pub use ema::Ema;
+pub use ema::{Ema, Warmup};
 pub use group::{Optimizer, ParamGroup, step_all, step_since, update};
 pub use rmsprop::{EpsilonPlacement, RmsProp};

@@ -48,7 +48,8 @@ impl ModelConfig for Config {
             require(value.is_finite() && value >= 0.0, key, "0 or greater", value)?;
         }
         require(t.lr.is_finite() && t.lr > 0.0, "train.lr", "greater than 0", t.lr)?;
-        for (key, value) in [("train.beta1", t.beta1), ("train.beta2", t.beta2)] {
+        for (key, value) in [("train.beta1", t.beta1), ("train.beta2", t.beta2), ("train.average", t.average)]
+        {
             require((0.0..1.0).contains(&value), key, "from 0 to below 1", value)?;
         }
         self.validate_clip()?;
