@@ -3,9 +3,9 @@
 use candle_core::Tensor;
 
 use super::{Buffer, Init, Mode, NormStats, ParamSource};
-use crate::Result;
 use crate::ops::Activation;
 use crate::ops::batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
+use crate::{Error, Result};
 
 /// Settings of a batch norm layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,16 +70,38 @@ impl BatchNorm {
     /// # Errors
     /// As [`batch_norm_train`] and [`batch_norm_eval`].
     pub fn forward_with(&self, x: &Tensor, activation: Activation, mode: Mode) -> Result<Tensor> {
+        self.forward_steps(x, 1, activation, mode)
+    }
+
+    /// The normalised input of `steps` time steps at once: the same as that many calls in the order of time, so that the batch of a step
+    /// is normalised by its own statistics, and the running ones average over the steps.
+    ///
+    /// # Shapes
+    /// - `x` `[B * steps, C, ...]`: the steps of the first clip, then those of the next
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and [`Error::Shape`] when the rows are no multiple of `steps`.
+    pub fn forward_steps(
+        &self,
+        x: &Tensor,
+        steps: usize,
+        activation: Activation,
+        mode: Mode,
+    ) -> Result<Tensor> {
         let gamma = mode.weights.see(&self.gamma);
         let beta = self.beta.as_ref().map(|b| mode.weights.see(b));
         let eps = self.config.eps;
         match mode.norm {
             NormStats::Batch => {
-                let (y, stats) = batch_norm_train(x, &gamma, beta.as_ref(), eps, activation)?;
+                // The steps of a clip lie side by side: seen as channels, each has statistics of its own.
+                let (folded, whole) = (self.fold(x, steps)?, x.shape());
+                let gamma = repeat(&gamma, steps)?;
+                let beta = beta.map(|beta| repeat(&beta, steps)).transpose()?;
+                let (y, stats) = batch_norm_train(&folded, &gamma, beta.as_ref(), eps, activation)?;
                 if mode.update_running {
                     self.update_running(&stats)?;
                 }
-                Ok(y)
+                Ok(y.reshape(whole)?)
             }
             NormStats::Running => {
                 let (mean, var) = (self.running_mean.get(), self.running_var.get());
@@ -88,13 +110,37 @@ impl BatchNorm {
         }
     }
 
+    /// `[B * steps, C, ...]` as `[B, steps * C, ...]`.
+    fn fold(&self, x: &Tensor, steps: usize) -> Result<Tensor> {
+        if steps == 1 {
+            return Ok(x.clone());
+        }
+        let channels = self.gamma.elem_count();
+        let (rows, rest) = match x.dims() {
+            [rows, c, rest @ ..] if *c == channels && steps > 0 && rows % steps == 0 => (*rows, rest),
+            other => {
+                return Err(Error::shape(
+                    "input of a batch norm over steps",
+                    format!("[B * {steps}, {channels}, ...]"),
+                    other,
+                ));
+            }
+        };
+        let folded: Vec<usize> =
+            [rows / steps, steps * channels].into_iter().chain(rest.iter().copied()).collect();
+        Ok(x.contiguous()?.reshape(folded)?)
+    }
+
+    /// Takes in the statistics of one or more steps, one after the other.
     fn update_running(&self, stats: &BatchStats) -> Result<()> {
         let batch = [(&self.running_mean, stats.mean.clone()), (&self.running_var, stats.unbiased_var())];
         for (buffer, new) in batch {
             let m = self.config.momentum;
-            let old = buffer.to_vec()?;
-            let mixed: Vec<f64> = old.iter().zip(&new).map(|(o, n)| (1.0 - m) * o + m * n).collect();
-            buffer.set(&Tensor::new(mixed, buffer.get().device())?)?;
+            let mut running = buffer.to_vec()?;
+            for step in new.chunks_exact(running.len()) {
+                running.iter_mut().zip(step).for_each(|(old, new)| *old = (1.0 - m) * *old + m * new);
+            }
+            buffer.set(&Tensor::new(running, buffer.get().device())?)?;
         }
         Ok(())
     }
@@ -123,4 +169,13 @@ impl BatchNorm {
     pub fn config(&self) -> &BatchNormConfig {
         &self.config
     }
+}
+
+/// A vector `steps` times, end to end.
+fn repeat(v: &Tensor, steps: usize) -> Result<Tensor> {
+    if steps == 1 {
+        return Ok(v.clone());
+    }
+    let channels = v.elem_count();
+    Ok(v.unsqueeze(0)?.broadcast_as((steps, channels))?.contiguous()?.reshape(steps * channels)?)
 }

@@ -14,6 +14,7 @@
 //! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
 //! | [`noise`] | Gaussian noise added to a tensor | any order |
+//! | [`rows`] | rows of one tensor added to several rows of another | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
 //! All of them take f32 and f64 tensors on the CPU, convolutions bf16 too. Work is cut into pieces that depend on the shapes alone and is added up in a fixed
@@ -39,6 +40,7 @@ pub mod pool;
 pub(crate) mod real;
 mod reduce;
 mod resample;
+pub mod rows;
 mod softmax;
 pub mod svc;
 mod threads;
