@@ -43,7 +43,7 @@ pub mod stabilize;
 mod staging;
 pub mod strips;
 
-pub use dataset::{Dataset, Report, Skipped};
+pub use dataset::{Dataset, Hierarchy, Report, Skipped, Start};
 pub use decode::Ffmpeg;
 pub use frames::{FrameSize, Frames};
 pub use loader::{Loader, source};
