@@ -104,8 +104,7 @@ impl Plan {
         let clip = match self.dataset.hierarchy().filter(|_| !self.whole_stride) {
             Some(hierarchy) => {
                 let mut stream = self.rng.child("draw", draw).stream("clip");
-                hierarchy
-                    .draw(|n| stream.below(n), |clip| eligible.binary_search(&(clip as u32)).is_ok())
+                hierarchy.draw(|n| stream.below(n), |clip| eligible.binary_search(&(clip as u32)).is_ok())
             }
             None => self.in_turn(draw, eligible),
         };
