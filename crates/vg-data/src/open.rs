@@ -74,7 +74,9 @@ pub struct OpenOptions {
     pub drawn: bool,
     /// Whether the frames of `bair` have their contrast stretched, as official SVG checkpoints saw them.
     pub legacy_stretch: bool,
-    /// Where shorter clips of `bair` begin, instead of at the first frame.
+    /// Whether the training clips of `digits` and `mnist` are the same in every epoch.
+    pub repeat: bool,
+    /// Where shorter clips of `bair`, `digits` and `mnist` begin, instead of at the first frame.
     pub start: Option<Start>,
     /// Whether the splits of `weizmann` and `weizmann-strips` are parts of each video.
     pub time_split: bool,
@@ -101,6 +103,7 @@ impl Default for OpenOptions {
             digits: digits::DIGITS,
             bounce: Bounce::Random,
             drawn: false,
+            repeat: false,
             legacy_stretch: false,
             start: None,
             time_split: false,
@@ -230,6 +233,8 @@ fn open_digits(name: &str, base: &str, options: &OpenOptions) -> Result<Box<dyn 
         frames: options.frames.unwrap_or(digits::FRAMES),
         digits: options.digits,
         bounce: options.bounce,
+        start: options.start.unwrap_or(Start::First),
+        endless: !options.repeat,
     };
     Ok(Box::new(Digits::new(name, options.seed, options.split, images, config)?))
 }

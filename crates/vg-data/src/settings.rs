@@ -7,16 +7,26 @@ use crate::{dataset::Start, open::OpenOptions, procedural::digits::motion::Bounc
 /// Options of a set, for messages and listings: `(as written, what it does)`.
 pub type Known = &'static [(&'static str, &'static str)];
 
+const RANDOM_START: (&str, &str) =
+    ("random-start", "shorter clips that begin at any frame, not at the first");
 const DIGITS: Known = &[
     ("digits=N", "1 to 4 digits on the canvas instead of 2; one digit has labels class"),
     ("bounce=mirror", "digits that are reflected, SVG's deterministic variant"),
     ("frames=N", "frames of a clip instead of 30"),
+    RANDOM_START,
+    ("repeat", "the same training clips in every epoch, not new ones"),
 ];
-const DRAWN: Known =
-    &[DIGITS[0], DIGITS[1], DIGITS[2], ("drawn", "digits drawn in code even where MNIST is")];
+const DRAWN: Known = &[
+    DIGITS[0],
+    DIGITS[1],
+    DIGITS[2],
+    DIGITS[3],
+    DIGITS[4],
+    ("drawn", "digits drawn in code even where MNIST is"),
+];
 const BAIR: Known = &[
     ("legacy-stretch", "each frame's contrast stretched, as official SVG checkpoints saw it"),
-    ("random-start", "clips that begin at any frame, not at the first"),
+    RANDOM_START,
 ];
 const WEIZMANN: Known = &[
     ("time-split", "the first two thirds of each video for training, the rest for testing"),
@@ -83,6 +93,7 @@ fn set(name: &str, option: &str, options: &mut OpenOptions) -> Result<()> {
         ("bounce", _) => {
             return Err(Error::Data(format!("{name}: {option}: digits bounce `random` or `mirror`")));
         }
+        ("repeat", _) => options.repeat = true,
         ("drawn", _) => options.drawn = true,
         ("legacy-stretch", _) => options.legacy_stretch = true,
         ("random-start", _) => options.start = Some(Start::Anywhere),
@@ -148,10 +159,18 @@ mod tests {
                 let text = format!("{set},{}", option.replace('N', "2"));
                 let changed = apply(&text, &OpenOptions::default()).unwrap().1;
                 let plain = OpenOptions::default();
-                let differs = (changed.digits, changed.frames, changed.bounce, changed.drawn, changed.start)
-                    != (plain.digits, plain.frames, plain.bounce, plain.drawn, plain.start)
-                    || (changed.legacy_stretch, changed.time_split, changed.skip_action)
-                        != (plain.legacy_stretch, plain.time_split, plain.skip_action);
+                let differs =
+                    (
+                        changed.digits,
+                        changed.frames,
+                        changed.bounce,
+                        changed.drawn,
+                        changed.start,
+                        changed.repeat,
+                    ) != (plain.digits, plain.frames, plain.bounce, plain.drawn, plain.start, plain.repeat)
+                        || (changed.legacy_stretch, changed.time_split, changed.skip_action)
+                            != (plain.legacy_stretch, plain.time_split, plain.skip_action);
+                // Two digits are the default.
                 assert!(differs || option.contains("digits"), "{text} changes nothing");
             }
         }

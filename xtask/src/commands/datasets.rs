@@ -111,8 +111,9 @@ fn is_path(set: &str) -> bool {
 #[derive(Serialize)]
 struct Parts {
     train: u64,
-    /// None without a test split.
+    /// None without a test split, which `no_test` explains.
     test: Option<u64>,
+    no_test: Option<String>,
     groups: BTreeMap<String, Vec<String>>,
 }
 
@@ -121,12 +122,19 @@ impl Parts {
         let choice = |split| DataChoice::new(set, split, root.to_path_buf(), None, false);
         let train = choice(Split::Train)?;
         let groups = train.groups()?.into_iter().map(|group| (group.name, group.classes)).collect();
-        Ok(Self { train: train.count()?, test: choice(Split::Test)?.count().ok(), groups })
+        let (test, no_test) = match choice(Split::Test)?.count() {
+            Ok(count) => (Some(count), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Ok(Self { train: train.count()?, test, no_test, groups })
     }
 
     fn print(&self, set: &str) -> Result<()> {
-        let test = self.test.map_or("no test split".to_owned(), |test| format!("{test} test clips"));
+        let test = self.test.map_or("no test clips".to_owned(), |test| format!("{test} test clips"));
         console::result(format!("{set}: {} train clips, {test}", self.train))?;
+        if let Some(reason) = &self.no_test {
+            console::result(format!("    no test clips: {reason}"))?;
+        }
         if self.groups.is_empty() {
             console::result("    no labels")?;
         }

@@ -51,6 +51,10 @@ pub struct Config {
     pub digits: usize,
     /// Random or mirror-like bouncing.
     pub bounce: Bounce,
+    /// Where shorter clips begin; in the official set at the first frame.
+    pub start: Start,
+    /// Whether each epoch of the training split has clips of its own, as in the official set.
+    pub endless: bool,
 }
 
 /// Pictures of single digits, 28x28.
@@ -100,7 +104,7 @@ impl Digits {
     /// # Errors
     /// [`Error::Data`] for no clips, frames or pictures, or another number of digits than 1 to 4.
     pub fn new(name: &str, seed: u64, split: Split, images: Images, config: Config) -> Result<Self> {
-        let Config { clips, frames, digits, bounce } = config;
+        let Config { clips, frames, digits, bounce, start, endless } = config;
         if clips == 0 || frames == 0 || !(1..=4).contains(&digits) || images.count() == 0 {
             return Err(Error::Data(format!(
                 "{name}: {clips} clips of {frames} frames with {digits} digits from {} pictures cannot be made; ask for at least one clip and frame and for 1 to 4 digits",
@@ -110,8 +114,10 @@ impl Digits {
         let names = (0..10).map(|digit| digit.to_string()).collect();
         let classes =
             if digits == 1 { BTreeMap::from([("class".to_owned(), names)]) } else { BTreeMap::new() };
-        let fingerprint =
-            format!("digits-2/{}/{split}/seed {seed}/{clips} x {frames}/{digits} {bounce:?}", images.kind());
+        let fingerprint = format!(
+            "digits-2/{}/{split}/seed {seed}/{clips} x {frames}/{digits} {bounce:?}/{start:?} {endless}",
+            images.kind()
+        );
         let info = SourceInfo { name: name.to_owned(), clips: clips as u64, classes, fingerprint };
         let rng = Rng::new(seed).child("digits", split as u64);
         Ok(Self { info, rng, images, config, split })
@@ -142,11 +148,11 @@ impl Dataset for Digits {
     }
 
     fn start(&self) -> Start {
-        Start::First
+        self.config.start
     }
 
     fn endless(&self) -> bool {
-        self.split == Split::Train
+        self.config.endless && self.split == Split::Train
     }
 
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
@@ -181,8 +187,12 @@ mod tests {
 
     const GREY: FrameSize = FrameSize { height: SIDE, width: SIDE, channels: 1 };
 
+    fn config(digits: usize, bounce: Bounce) -> Config {
+        Config { clips: 60, frames: FRAMES, digits, bounce, start: Start::First, endless: true }
+    }
+
     fn digits(digits: usize, bounce: Bounce) -> Digits {
-        let config = Config { clips: 60, frames: FRAMES, digits, bounce };
+        let config = config(digits, bounce);
         let images = Images::Glyphs(Glyphs::new(Split::Train));
         Digits::new("digits", 4, Split::Train, images, config).unwrap()
     }
@@ -272,7 +282,7 @@ mod tests {
         };
         assert_eq!((first.len(), second.len()), (60, 60));
         assert_eq!((first, second), (whole(0), whole(60)));
-        let config = Config { clips: 60, frames: FRAMES, digits: 2, bounce: Bounce::Random };
+        let config = config(2, Bounce::Random);
         let test = Digits::new("digits", 4, Split::Test, Images::Glyphs(Glyphs::new(Split::Test)), config);
         assert!(test.unwrap().read(60, &[0], GREY).unwrap_err().to_string().contains("no clip 60"));
     }
