@@ -25,6 +25,8 @@ use crate::{
 const MARKER: &str = ".vg-place.json";
 /// Folders below that of the set in which files with known names are looked for.
 const DEPTH: usize = 4;
+/// Whether a set knows a file by its name.
+type Known = fn(&str) -> bool;
 /// Version of the marker.
 const VERSION: u32 = 1;
 
@@ -181,7 +183,7 @@ fn has_test(manifest: &Manifest, folder: &Path) -> bool {
 fn missing(manifest: &Manifest, folder: &Path) -> Vec<String> {
     let needs = manifest.manual.iter().flat_map(|m| &m.needs);
     let mut missing: Vec<String> = needs.filter(|name| !folder.join(name).exists()).cloned().collect();
-    let by_name: Option<(&str, fn(&str) -> bool)> = match manifest.manual.as_ref().map(|m| &m.form) {
+    let by_name: Option<(&str, Known)> = match manifest.manual.as_ref().map(|m| &m.form) {
         Some(Form::Kth) => Some(("a file such as person01_boxing_d1_uncomp.avi", kth::is_video)),
         Some(Form::Weizmann) => Some(("a file such as daria_bend.avi", weizmann::is_video)),
         Some(Form::Chairs) => {
@@ -195,7 +197,7 @@ fn missing(manifest: &Manifest, folder: &Path) -> Vec<String> {
 }
 
 /// Whether a file or folder with a known name lies in `folder` or in folders below it, down to `depth`.
-fn holds(folder: &Path, known: fn(&str) -> bool, depth: usize) -> bool {
+fn holds(folder: &Path, known: Known, depth: usize) -> bool {
     // What cannot be read is reported when the set is opened.
     let Ok(entries) = std::fs::read_dir(folder) else { return false };
     let paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();

@@ -70,12 +70,13 @@ impl Parts {
 /// The parts of a file of `frames` frames; both parts of [`Cut::Thirds`] have one at least, as files have two.
 fn ranges(cut: &Cut, split: Split, item: usize, frames: usize) -> Vec<Range<usize>> {
     let third = 2 * frames / 3;
-    match (cut, split) {
-        (Cut::Whole, _) => vec![0..frames],
-        (Cut::Segments(segments), _) => segments.get(item).cloned().unwrap_or_default(),
-        (Cut::Thirds, Split::Train) => vec![0..third],
-        (Cut::Thirds, Split::Test) => vec![third..frames],
-    }
+    let part = match (cut, split) {
+        (Cut::Segments(segments), _) => return segments.get(item).cloned().unwrap_or_default(),
+        (Cut::Whole, _) => 0..frames,
+        (Cut::Thirds, Split::Train) => 0..third,
+        (Cut::Thirds, Split::Test) => third..frames,
+    };
+    std::iter::once(part).collect()
 }
 
 fn fingerprint(info: &SourceInfo, parts: &[(usize, Range<usize>)], nested: bool) -> String {

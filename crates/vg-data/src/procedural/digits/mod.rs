@@ -241,9 +241,9 @@ mod tests {
                     sx = 31;
                     (dx, dy) = if mirror { (-dx, dy) } else { (integer(-4, 0), integer(-4, 5)) };
                 }
-                for i in 0..32 * 32 {
+                for (i, value) in digit.iter().enumerate() {
                     let at = (sy as usize + i / 32) * 64 + sx as usize + i % 32;
-                    frame[at] += f32::from(digit[i]) / 255.0;
+                    frame[at] += f32::from(*value) / 255.0;
                 }
                 (sy, sx) = (sy + dy, sx + dx);
             }
