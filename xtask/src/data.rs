@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
+use vg_data::cache::Group;
 use vg_data::fetch::is_present;
 use vg_data::manifest::{self, Kind};
-use vg_data::{Dataset, FrameSize, OpenOptions, Progress, Report, Split, Unit};
+use vg_data::mnist::Mnist;
+use vg_data::{Dataset, FrameSize, OpenOptions, Progress, Report, Split, Unit, settings};
 
 use crate::console;
 
@@ -18,7 +20,7 @@ const NAMED: usize = 5;
 /// Which data a run uses; kept in its record, so that a resumed run opens the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataChoice {
-    /// Name as on the command line; the path of a `folder:` or `strips:` set is absolute.
+    /// Name as on the command line, with its options; the path of a `folder:` or `strips:` set is absolute.
     pub name: String,
     /// Which part.
     pub split: Split,
@@ -70,7 +72,20 @@ impl DataChoice {
         let dataset = vg_data::open(&self.name, &options)?;
         warn_of_skipped(&self.name, dataset.report());
         note_short(&self.name, dataset.report());
+        if self.draws_digits() {
+            console::note(
+                "digits: drawn in code, as MNIST is not there; `cargo xtask download mnist` fetches it",
+            );
+        }
         Ok(dataset)
+    }
+
+    /// Whether `digits` takes drawn ones for want of MNIST.
+    fn draws_digits(&self) -> bool {
+        let asked = self.name.split(',').any(|option| option == "drawn");
+        settings::base(&self.name) == "digits"
+            && !asked
+            && !Mnist::present(&self.root.join("mnist"), self.split)
     }
 
     /// Number of clips, for sets of files without decoding and caching them: a dry run writes nothing.
@@ -79,15 +94,23 @@ impl DataChoice {
     /// Those of [`vg_data::open`], except for broken files.
     pub fn count(&self) -> Result<u64> {
         if let Some(recipe) = vg_data::recipe(&self.name, &self.options())? {
-            return Ok(recipe.items.len() as u64);
+            return Ok(recipe.clips() as u64);
         }
-        match manifest::find(&self.name, None) {
+        match manifest::find(settings::base(&self.name), None) {
             Ok(m) if m.kind == Kind::Clips && is_present(&m, &self.root) => Ok(match self.split {
                 Split::Train => m.expected.train,
                 Split::Test => m.expected.test,
             }),
             _ => Ok(vg_data::open(&self.name, &self.options())?.info().clips),
         }
+    }
+
+    /// Label groups and the names of their classes, without decoding anything.
+    ///
+    /// # Errors
+    /// Those of [`vg_data::open`], except for broken files.
+    pub fn groups(&self) -> Result<Vec<Group>> {
+        Ok(vg_data::groups(&self.name, &self.options())?)
     }
 
     fn options(&self) -> OpenOptions {

@@ -104,3 +104,30 @@ fn videos_become_a_set_of_strips() {
     assert!(run.stderr.contains("2 clips"), "{run:?}");
     place.good("train --resume run --steps 2");
 }
+
+#[test]
+fn sets_are_described_with_their_options_splits_and_labels() {
+    let place = Place::new();
+    let kth = place.good("datasets kth").stdout;
+    assert!(kth.contains("a person fetches it") && kth.contains("1. download the six archives"), "{kth}");
+    for action in ["boxing", "walking"] {
+        gif(&place, &format!("data/kth/person01_{action}_d1.gif"), 18);
+    }
+    let kth = place.good("datasets kth").stdout;
+    assert!(kth.contains("kth: 2 train clips, no test clips") && kth.contains("person21_boxing_d1"), "{kth}");
+    assert!(kth.contains("class, 6 classes: boxing, handclapping"), "{kth}");
+    let digits = Place::json(&place.good("datasets digits,digits=1 --json").stdout);
+    assert_eq!(digits[0]["parts"]["groups"]["class"].as_array().unwrap().len(), 10);
+    assert_eq!(digits[0]["parts"]["test"], 1000);
+    place.error("datasets digits,digits=7", &["a number of 1 to 4"]);
+    place.error("datasets kht", &["there is no data set \"kht\"", "did you mean \"kth\"?"]);
+    place.error("download mnist,digits=1", &["has no options", "cargo xtask download mnist"]);
+    let train = "train tgan --preset tiny --samples 1 --steps 1";
+    place.error(&format!("{train} --data mnist"), &["cargo xtask download mnist"]);
+    place.error(&format!("{train} --data shapes,digits=1"), &["no options"]);
+    // The record keeps the options: a resumed run opens the same set.
+    let run = place.good(&format!("{train} --data digits,digits=1,bounce=mirror --out run"));
+    assert!(run.stderr.contains("drawn in code, as MNIST is not there"), "{run:?}");
+    place.good("train --resume run --steps 2");
+    assert!(place.text("run/run.json").contains("digits,digits=1,bounce=mirror"));
+}

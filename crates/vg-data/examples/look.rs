@@ -1,4 +1,4 @@
-//! Writes contact sheets of the procedural sets: `cargo run -p vg-data --example look -- OUT_FOLDER`.
+//! Writes contact sheets of sets: `cargo run -p vg-data --example look -- OUT_FOLDER [NAME...]`, `shapes` and `digits` without names.
 
 use std::path::PathBuf;
 
@@ -11,11 +11,19 @@ use vg_data::{
 
 fn main() -> vg_core::Result<()> {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| ".".to_owned()));
-    for name in ["shapes", "digits"] {
-        let set = open(name, &OpenOptions::default())?;
-        let size = FrameSize { height: 64, width: 64, channels: if name == "shapes" { 3 } else { 1 } };
-        let picks: Vec<usize> = (0..set.frames(0)).step_by(2).collect();
-        let clips: Vec<Frames> = (0..8).map(|clip| set.read(clip, &picks, size)).collect::<Result<_, _>>()?;
+    let mut names: Vec<String> = std::env::args().skip(2).collect();
+    if names.is_empty() {
+        names = ["shapes", "digits"].map(str::to_owned).to_vec();
+    }
+    for name in names {
+        let set = open(&name, &OpenOptions::default())?;
+        let size = FrameSize { height: 64, width: 64, channels: 3 };
+        let count = 8.min(set.info().clips as usize);
+        let frames = (0..count).map(|clip| set.frames(clip)).min().unwrap_or(0);
+        let picks: Vec<usize> = (0..frames).step_by(2).take(15).collect();
+        let clips: Vec<Frames> =
+            (0..count).map(|clip| set.read(clip, &picks, size)).collect::<Result<_, _>>()?;
+        let name = name.replace(['/', ':', ','], "-");
         write(&folder.join(format!("{name}.png")), &sheet(&clips, 1)?, 8.0)?;
         write_grid(&folder.join(format!("{name}.gif")), &clips, 4, 8.0)?;
     }

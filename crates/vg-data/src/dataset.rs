@@ -1,5 +1,7 @@
 //! What every data set offers to the loader.
 
+use std::collections::BTreeMap;
+
 use vg_core::{Result, SourceInfo};
 
 use crate::frames::{FrameSize, Frames};
@@ -21,6 +23,21 @@ pub trait Dataset: Send + Sync {
     /// [`vg_core::Error::Data`] for a clip or frame past the end; errors of the disk for sets that are read from files.
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames>;
 
+    /// Where in a longer clip a shorter one begins.
+    fn start(&self) -> Start {
+        Start::Anywhere
+    }
+
+    /// Whether clips past the last one exist too, so that no epoch repeats another: clip `n` of epoch `e` is `e * clips + n`.
+    fn endless(&self) -> bool {
+        false
+    }
+
+    /// How clips for training are drawn where it is not all of them in turn.
+    fn hierarchy(&self) -> Option<&Hierarchy> {
+        None
+    }
+
     /// What was left out when the set was opened, and why.
     fn report(&self) -> &Report {
         const NOTHING: &Report = &Report { skipped: Vec::new(), short: Vec::new() };
@@ -41,8 +58,55 @@ impl<D: Dataset + ?Sized> Dataset for Box<D> {
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
         (**self).read(clip, picks, size)
     }
+    fn start(&self) -> Start {
+        (**self).start()
+    }
+    fn endless(&self) -> bool {
+        (**self).endless()
+    }
+    fn hierarchy(&self) -> Option<&Hierarchy> {
+        (**self).hierarchy()
+    }
     fn report(&self) -> &Report {
         (**self).report()
+    }
+}
+
+/// Where in a longer clip a shorter one begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Start {
+    /// At every frame that leaves room, with equal chances.
+    #[default]
+    Anywhere,
+    /// At its first frame.
+    First,
+}
+
+/// Clips by video and videos by class. A draw takes a class, one of its videos and one of the video's clips, each with equal chances,
+/// and begins again with another class when the clip is too short (SVG, official `data/kth.py`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hierarchy(Vec<Vec<Vec<usize>>>);
+
+impl Hierarchy {
+    /// Of the clips `0, 1, 2, ...`, of each its class and its video; classes and videos without a clip are left out.
+    pub fn new(clips: impl IntoIterator<Item = (u32, usize)>) -> Self {
+        let mut classes: BTreeMap<u32, BTreeMap<usize, Vec<usize>>> = BTreeMap::new();
+        for (clip, (class, video)) in clips.into_iter().enumerate() {
+            classes.entry(class).or_default().entry(video).or_default().push(clip);
+        }
+        Self(classes.into_values().map(|videos| videos.into_values().collect()).collect())
+    }
+
+    /// A clip that `fits`; there must be one. `below(n)` is uniform in `0..n`.
+    pub(crate) fn draw(&self, mut below: impl FnMut(usize) -> usize, fits: impl Fn(usize) -> bool) -> usize {
+        loop {
+            let class = &self.0[below(self.0.len())];
+            let video = &class[below(class.len())];
+            let clip = video[below(video.len())];
+            if fits(clip) {
+                return clip;
+            }
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use vg_core::{Error, Result};
 use crate::{
     cache::{Group, Item, Recipe},
     dataset::Skipped,
-    decode::{ACCEPTED, Origin, sniff},
+    decode::{self, ACCEPTED, Fit, Origin, sniff},
     open::Split,
 };
 
@@ -24,12 +24,16 @@ use crate::{
 /// file if `strict`.
 pub fn recipe(folder: &Path, split: Split, strict: bool) -> Result<Recipe> {
     let root = split_folder(folder, split)?;
-    let mut found = Found { root: root.clone(), strict, ..Found::default() };
-    found.walk(&root)?;
+    Ok(Recipe { name: format!("folder:{}", folder.display()), ..clips(&root, split, strict)? })
+}
+
+/// All clips below `root`, whatever its sub-folders are called; the set has no name yet.
+pub(crate) fn clips(root: &Path, split: Split, strict: bool) -> Result<Recipe> {
+    let mut found = Found { root: root.to_path_buf(), strict, ..Found::default() };
+    found.walk(root)?;
     if found.clips.is_empty() {
-        return Err(nothing(&root, &found.skipped));
+        return Err(nothing(root, &found.skipped));
     }
-    let name = format!("folder:{}", folder.display());
     let classes = found.classes();
     let items = found.clips.into_iter().map(|(name, origin)| {
         let class = classes.iter().position(|class| Some(class.as_str()) == class_of(&name));
@@ -39,7 +43,7 @@ pub fn recipe(folder: &Path, split: Split, strict: bool) -> Result<Recipe> {
     let groups =
         if classes.is_empty() { Vec::new() } else { vec![Group { name: "class".to_owned(), classes }] };
     let skipped = found.skipped;
-    Ok(Recipe { name, split, items, groups, skipped, ..Recipe::default() })
+    Ok(Recipe { split, items, groups, skipped, ..Recipe::default() })
 }
 
 /// `train` or `test` below `folder` if both are there, else `folder` itself, which is for training.
@@ -165,7 +169,7 @@ fn is_animated(path: &Path) -> Result<bool> {
     let origin = Origin::File(path.to_path_buf(), format);
     let size = crate::FrameSize { height: 1, width: 1, channels: 1 };
     let mut frames = 0;
-    let counted = crate::decode::decode(&origin, size, 1, &crate::decode::Ffmpeg::default(), &mut |_| {
+    let counted = decode::decode(&origin, size, Fit::Crop, 1, &decode::Ffmpeg::default(), &mut |_| {
         frames += 1;
         if frames > 1 { Err(Error::Data("animated".to_owned())) } else { Ok(()) }
     });

@@ -15,20 +15,24 @@
 //! |---|---|
 //! | [`procedural`] | sets made in code from a seed |
 //! | [`folder`], [`strips`], [`emoji`], [`mnist`] | sets made of files |
-//! | [`manual`] | sets that a person fetches |
+//! | [`manual`] | sets that a person fetches; [`kth`] and [`weizmann`] know the names of their files |
+//! | [`settings`] | options in the name of a set |
 //! | [`decode`] | GIF, WebP, APNG, Y4M, image sequences, and videos through ffmpeg |
 //! | [`cache`] | decoded clips on disk |
 //! | [`manifest`], [`fetch()`](fetch::fetch) | what is known about each set, and its download |
 //! | [`stabilize()`](stabilize::stabilize) | steady clips out of videos |
 //! | [`media`] | GIF, APNG, PNG strips and sheets |
 
+mod bair;
 pub mod cache;
+mod chairs;
 mod dataset;
 pub mod decode;
 pub mod emoji;
 pub mod fetch;
 pub mod folder;
 mod frames;
+pub mod kth;
 mod list;
 mod loader;
 pub mod manifest;
@@ -39,13 +43,15 @@ mod open;
 pub mod procedural;
 mod progress;
 pub mod resize;
+pub mod settings;
 pub mod stabilize;
 mod staging;
 pub mod strips;
+pub mod weizmann;
 
-pub use dataset::{Dataset, Report, Skipped};
+pub use dataset::{Dataset, Hierarchy, Report, Skipped, Start};
 pub use decode::Ffmpeg;
 pub use frames::{FrameSize, Frames};
 pub use loader::{Loader, source};
-pub use open::{NAMES, OpenOptions, Split, open, recipe};
+pub use open::{NAMES, OpenOptions, Split, groups, open, recipe};
 pub use progress::{Progress, Silent, Unit};

@@ -19,6 +19,10 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("emoji", include_str!("../../../datasets/emoji.toml")),
     ("mug", include_str!("../../../datasets/mug.toml")),
     ("weizmann", include_str!("../../../datasets/weizmann.toml")),
+    ("weizmann-strips", include_str!("../../../datasets/weizmann-strips.toml")),
+    ("kth", include_str!("../../../datasets/kth.toml")),
+    ("bair", include_str!("../../../datasets/bair.toml")),
+    ("chairs", include_str!("../../../datasets/chairs.toml")),
     ("ucf101", include_str!("../../../datasets/ucf101.toml")),
     ("vgan-golf", include_str!("../../../datasets/vgan-golf.toml")),
     ("vgan-beach", include_str!("../../../datasets/vgan-beach.toml")),
@@ -81,7 +85,8 @@ pub struct Manual {
     pub layout: String,
     /// What the paper did to the clips beforehand, and who does it here.
     pub preprocessing: String,
-    /// Files and folders that must be there, below the folder of the set.
+    /// Files and folders that must be there, below the folder of the set; nothing where files are found by their names.
+    #[serde(default)]
     pub needs: Vec<String>,
     /// Classes that the files must have, in order; empty where they are not checked.
     #[serde(default)]
@@ -98,6 +103,16 @@ pub enum Form {
     Folder,
     /// As `strips:PATH`.
     Strips,
+    /// Videos named as in KTH, see [`kth`](crate::kth).
+    Kth,
+    /// TFRecord files of BAIR robot pushing.
+    Bair,
+    /// Videos named as in the Weizmann set, see [`weizmann`](crate::weizmann).
+    Weizmann,
+    /// MoCoGAN's strips of the Weizmann set, see [`weizmann`](crate::weizmann).
+    WeizmannStrips,
+    /// Folders of rendered views.
+    Chairs,
     /// Clips that a list file of each split names.
     Lists {
         /// The list of each split, below the folder of the set.
@@ -265,8 +280,9 @@ impl Manifest {
         if let Some(path) = manual.needs.iter().chain(lists).find(|path| !below(path)) {
             return Err(format!("{path:?} does not lie below the folder of the set"));
         }
-        if manual.needs.is_empty() || manual.steps.is_empty() {
-            return Err("`manual` says neither what to do nor what must be there".to_owned());
+        let by_name = matches!(manual.form, Form::Kth | Form::Weizmann | Form::Chairs);
+        if manual.needs.is_empty() != by_name || manual.steps.is_empty() {
+            return Err("`manual` says not what to do, or not what must be there, or it says that of files that are found by their names".to_owned());
         }
         Ok(())
     }

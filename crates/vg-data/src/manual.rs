@@ -9,18 +9,24 @@ use serde::{Deserialize, Serialize};
 use vg_core::{Error, Result};
 
 use crate::{
+    bair,
     cache::Recipe,
+    chairs,
     decode::{Format, Origin},
-    folder,
+    folder, kth,
     list::List,
     manifest::{Form, Manifest, Manual},
     media::write_atomic,
     open::{OpenOptions, Split},
-    strips,
+    strips, weizmann,
 };
 
 /// In the set's folder below the root: the folder that was accepted in its place.
 const MARKER: &str = ".vg-place.json";
+/// Folders below that of the set in which files with known names are looked for.
+const DEPTH: usize = 4;
+/// Whether a set knows a file by its name.
+type Known = fn(&str) -> bool;
 /// Version of the marker.
 const VERSION: u32 = 1;
 
@@ -92,8 +98,8 @@ pub fn accept(manifest: &Manifest, from: Option<&Path>, root: &Path) -> Result<A
         }
     };
     let count = |split| {
-        let recipe = read(manifest, &folder, split, false, strips::MIN_FRAMES)?;
-        Ok::<u64, Error>(recipe.items.len() as u64)
+        let options = OpenOptions { split, ..OpenOptions::default() };
+        Ok::<u64, Error>(read(manifest, &folder, &options)?.clips() as u64)
     };
     let train = count(Split::Train)?;
     let test = if has_test(manifest, &folder) { count(Split::Test)? } else { 0 };
@@ -123,16 +129,22 @@ pub fn instructions(manifest: &Manifest, own: &Path) -> String {
 /// The clips of a set that a person fetched.
 pub(crate) fn recipe(manifest: &Manifest, options: &OpenOptions) -> Result<Recipe> {
     let folder = folder(manifest, &options.root)?;
-    read(manifest, &folder, options.split, options.strict, options.min_frames)
+    read(manifest, &folder, options)
 }
 
-fn read(manifest: &Manifest, folder: &Path, split: Split, strict: bool, min_frames: usize) -> Result<Recipe> {
+fn read(manifest: &Manifest, folder: &Path, options: &OpenOptions) -> Result<Recipe> {
+    let OpenOptions { split, strict, min_frames, .. } = *options;
     let Some(manual) = &manifest.manual else {
         return Err(Error::Data(format!("{}: a program fetches this set", manifest.name)));
     };
     let mut recipe = match &manual.form {
         Form::Folder => folder::recipe(folder, split, strict)?,
         Form::Strips => strips::recipe(folder, split, strict, min_frames)?,
+        Form::Kth => kth::recipe(folder, options)?,
+        Form::Bair => bair::recipe(folder, options)?,
+        Form::Weizmann => weizmann::recipe(folder, options)?,
+        Form::WeizmannStrips => weizmann::strips(folder, options)?,
+        Form::Chairs => chairs::recipe(folder, options)?,
         Form::Lists { train, test, files } => {
             let list = folder.join(if split == Split::Train { train } else { test });
             let (name, base) = (manifest.name.clone(), folder.join(files));
@@ -162,13 +174,36 @@ fn check_classes(manifest: &Manifest, manual: &Manual, recipe: &Recipe) -> Resul
 fn has_test(manifest: &Manifest, folder: &Path) -> bool {
     match manifest.manual.as_ref().map(|m| &m.form) {
         Some(Form::Lists { test, .. }) => folder.join(test).is_file(),
+        Some(Form::Bair) => bair::has(folder, Split::Test),
+        Some(Form::Kth | Form::Chairs) => true,
         _ => folder.join("test.txt").is_file() || folder.join("test").is_dir(),
     }
 }
 
 fn missing(manifest: &Manifest, folder: &Path) -> Vec<String> {
     let needs = manifest.manual.iter().flat_map(|m| &m.needs);
-    needs.filter(|name| !folder.join(name).exists()).cloned().collect()
+    let mut missing: Vec<String> = needs.filter(|name| !folder.join(name).exists()).cloned().collect();
+    let by_name: Option<(&str, Known)> = match manifest.manual.as_ref().map(|m| &m.form) {
+        Some(Form::Kth) => Some(("a file such as person01_boxing_d1_uncomp.avi", kth::is_video)),
+        Some(Form::Weizmann) => Some(("a file such as daria_bend.avi", weizmann::is_video)),
+        Some(Form::Chairs) => {
+            Some(("a file such as MODEL/renders/image_000_p020_t011_r096.png", chairs::is_view))
+        }
+        _ => None,
+    };
+    missing
+        .extend(by_name.filter(|(_, known)| !holds(folder, *known, DEPTH)).map(|(file, _)| file.to_owned()));
+    missing
+}
+
+/// Whether a file or folder with a known name lies in `folder` or in folders below it, down to `depth`.
+fn holds(folder: &Path, known: Known, depth: usize) -> bool {
+    // What cannot be read is reported when the set is opened.
+    let Ok(entries) = std::fs::read_dir(folder) else { return false };
+    let paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
+    let named = |path: &PathBuf| path.file_name().is_some_and(|name| known(&name.to_string_lossy()));
+    paths.iter().any(named)
+        || (depth > 0 && paths.iter().any(|path| path.is_dir() && holds(path, known, depth - 1)))
 }
 
 fn remember(own: &Path, folder: &Path) -> Result<()> {

@@ -8,8 +8,8 @@ use std::{
 use vg_core::{Error, Result};
 
 use crate::{
-    cache,
-    dataset::Dataset,
+    cache::{self, Recipe},
+    dataset::{Dataset, Start},
     decode::Ffmpeg,
     emoji, folder,
     frames::FrameSize,
@@ -20,7 +20,7 @@ use crate::{
         shapes::{self, Shapes},
     },
     progress::{Progress, Silent},
-    strips,
+    settings, strips,
 };
 
 /// Part of a data set.
@@ -70,6 +70,18 @@ pub struct OpenOptions {
     pub digits: usize,
     /// How the digits of `digits` and `mnist` bounce.
     pub bounce: Bounce,
+    /// Whether `digits` are drawn in code even where MNIST is.
+    pub drawn: bool,
+    /// Whether the frames of `bair` have their contrast stretched, as official SVG checkpoints saw them.
+    pub legacy_stretch: bool,
+    /// Whether the training clips of `digits` and `mnist` are the same in every epoch.
+    pub repeat: bool,
+    /// Where shorter clips of `bair`, `digits` and `mnist` begin, instead of at the first frame.
+    pub start: Option<Start>,
+    /// Whether the splits of `weizmann` and `weizmann-strips` are parts of each video.
+    pub time_split: bool,
+    /// Whether `weizmann` has the action skip.
+    pub skip_action: bool,
     /// Told how far slow work is.
     pub progress: Arc<dyn Progress>,
 }
@@ -90,6 +102,12 @@ impl Default for OpenOptions {
             frames: None,
             digits: digits::DIGITS,
             bounce: Bounce::Random,
+            drawn: false,
+            repeat: false,
+            legacy_stretch: false,
+            start: None,
+            time_split: false,
+            skip_action: true,
             progress: Arc::new(Silent),
         }
     }
@@ -103,6 +121,10 @@ pub const NAMES: &[&str] = &[
     "emoji",
     "mug",
     "weizmann",
+    "weizmann-strips",
+    "kth",
+    "bair",
+    "chairs",
     "ucf101",
     "vgan-golf",
     "vgan-beach",
@@ -112,25 +134,47 @@ pub const NAMES: &[&str] = &[
 ];
 
 /// Opens a data set: one of [`NAMES`], `folder:PATH` for any folder of clips (see [`folder`](crate::folder)), or `strips:PATH` for clips
-/// kept as images (see [`strips`](crate::strips)).
+/// kept as images (see [`strips`](crate::strips)). Options follow the name, `mnist,digits=1` (see [`settings`](crate::settings)), and
+/// count more than `options`.
 ///
 /// A set of files is decoded into the cache on its first opening, which takes a while; [`OpenOptions::progress`] is told.
 ///
 /// # Errors
 /// [`Error::Unknown`] for another name, [`Error::Data`] for a set that is not downloaded or has no clips.
 pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
-    match name {
+    if !NAMES.contains(&settings::base(name)) && !is_path(name) {
+        let known = NAMES.iter().copied().chain(["folder:PATH", "strips:PATH"]);
+        return Err(Error::unknown("data set", settings::base(name), known));
+    }
+    let (base, options) = &settings::apply(name, options)?;
+    match *base {
         "shapes" => open_shapes(options),
-        "digits" | "mnist" => open_digits(name, options),
+        "digits" | "mnist" => open_digits(name, base, options),
         "emoji" => open_files(emoji::recipe(&options.root.join("emoji"), options.split)?, options),
         _ => match recipe(name, options)? {
             Some(recipe) => open_files(recipe, options),
-            None => {
-                let known = NAMES.iter().copied().chain(["folder:PATH", "strips:PATH"]);
-                Err(Error::unknown("data set", name, known))
-            }
+            None => Err(Error::unknown("data set", name, NAMES.iter().copied())),
         },
     }
+}
+
+fn is_path(name: &str) -> bool {
+    name.starts_with("folder:") || name.starts_with("strips:")
+}
+
+/// Label groups of a set, without decoding anything.
+///
+/// # Errors
+/// As [`open`], except for files that are found broken when they are decoded.
+pub fn groups(name: &str, options: &OpenOptions) -> Result<Vec<cache::Group>> {
+    if settings::base(name) == "emoji" {
+        return Ok(emoji::recipe(&options.root.join("emoji"), options.split)?.groups);
+    }
+    if let Some(recipe) = recipe(name, options)? {
+        return Ok(recipe.groups);
+    }
+    let classes = open(name, options)?.info().classes.clone();
+    Ok(classes.into_iter().map(|(name, classes)| cache::Group { name, classes }).collect())
 }
 
 /// The clips of a set of files whose name is a path or that a person fetched, before anything is decoded; none for other sets.
@@ -138,15 +182,18 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
 /// # Errors
 /// As [`open`], except for files that are found broken when they are decoded.
 pub fn recipe(name: &str, options: &OpenOptions) -> Result<Option<cache::Recipe>> {
+    let (base, options) = &settings::apply(name, options)?;
     let OpenOptions { split, strict, .. } = *options;
     let recipe = if let Some(path) = name.strip_prefix("folder:") {
         folder::recipe(Path::new(path), split, strict)?
     } else if let Some(path) = name.strip_prefix("strips:") {
         strips::recipe(Path::new(path), split, strict, options.min_frames)?
     } else {
-        let manifest = manifest::names().any(|known| known == name).then(|| manifest::find(name, None));
+        let manifest = manifest::names().any(|known| known == *base).then(|| manifest::find(base, None));
         match manifest.transpose()? {
-            Some(manifest) if manifest.manual.is_some() => manual::recipe(&manifest, options)?,
+            Some(manifest) if manifest.manual.is_some() => {
+                Recipe { name: name.to_owned(), ..manual::recipe(&manifest, options)? }
+            }
             _ => return Ok(None),
         }
     };
@@ -160,7 +207,7 @@ fn open_files(recipe: cache::Recipe, options: &OpenOptions) -> Result<Box<dyn Da
         ffmpeg: options.ffmpeg.clone(),
         progress: Arc::clone(&options.progress),
     };
-    Ok(Box::new(recipe.open(options.size, config)?))
+    recipe.open(options.size, config)
 }
 
 fn open_shapes(options: &OpenOptions) -> Result<Box<dyn Dataset>> {
@@ -173,10 +220,10 @@ fn open_shapes(options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     Ok(Box::new(Shapes::new(options.seed, options.split, clips, frames)?))
 }
 
-/// `digits` takes MNIST where it is, `mnist` insists on it.
-fn open_digits(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+/// `digits` takes MNIST where it is and nothing else is asked for, `mnist` insists on it.
+fn open_digits(name: &str, base: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     let folder = options.root.join("mnist");
-    let images = if name == "mnist" || Mnist::present(&folder, options.split) {
+    let images = if base == "mnist" || (!options.drawn && Mnist::present(&folder, options.split)) {
         Images::Mnist(Mnist::read(&folder, options.split)?)
     } else {
         Images::Glyphs(Glyphs::new(options.split))
@@ -186,6 +233,8 @@ fn open_digits(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
         frames: options.frames.unwrap_or(digits::FRAMES),
         digits: options.digits,
         bounce: options.bounce,
+        start: options.start.unwrap_or(Start::First),
+        endless: !options.repeat,
     };
     Ok(Box::new(Digits::new(name, options.seed, options.split, images, config)?))
 }

@@ -41,8 +41,21 @@ impl Resizer {
         Self::along(from, to, Axis::nearest)
     }
 
+    /// As [`Resizer::new`] without the crop: each axis is scaled by its own factor.
+    pub fn stretched(from: FrameSize, to: (usize, usize)) -> Self {
+        Self::window(from, (0, 0, from.height, from.width), to, Axis::new)
+    }
+
     fn along(from: FrameSize, to: (usize, usize), axis: fn(usize, usize, usize) -> Axis) -> Self {
-        let (top, left, height, width) = centre_crop((from.height, from.width), to);
+        Self::window(from, centre_crop((from.height, from.width), to), to, axis)
+    }
+
+    fn window(
+        from: FrameSize,
+        (top, left, height, width): (usize, usize, usize, usize),
+        to: (usize, usize),
+        axis: fn(usize, usize, usize) -> Axis,
+    ) -> Self {
         Self {
             source_width: from.width,
             channels: from.channels,
@@ -180,6 +193,14 @@ mod tests {
         assert_eq!(centre_crop((120, 160), (64, 64)), (0, 20, 120, 120));
         assert_eq!(centre_crop((256, 264), (64, 64)), (0, 4, 256, 256));
         assert_eq!(to(grey(1, 3, &[1, 2, 3]), 1, 1), [2]);
+    }
+
+    #[test]
+    fn stretched_frames_keep_their_sides() {
+        let size = FrameSize { height: 1, width: 4, channels: 1 };
+        let mut out = Vec::new();
+        Resizer::stretched(size, (2, 2)).append(&[10, 20, 30, 50], &mut out);
+        assert_eq!(out, [15, 40, 15, 40]);
     }
 
     proptest! {

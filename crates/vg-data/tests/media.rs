@@ -4,7 +4,7 @@ use std::path::Path;
 
 use vg_data::{
     Ffmpeg, FrameSize, Frames,
-    decode::{Origin, decode, sniff},
+    decode::{Fit, Origin, decode, sniff},
     media,
 };
 
@@ -20,7 +20,7 @@ fn noise(frames: usize, size: FrameSize) -> Frames {
 fn read(path: &Path, size: FrameSize) -> Frames {
     let origin = Origin::File(path.to_path_buf(), sniff(path).unwrap().unwrap());
     let (mut frames, mut data) = (0, Vec::new());
-    decode(&origin, size, 1, &Ffmpeg::default(), &mut |frame| {
+    decode(&origin, size, Fit::Crop, 1, &Ffmpeg::default(), &mut |frame| {
         frames += 1;
         data.extend_from_slice(frame);
         Ok(())

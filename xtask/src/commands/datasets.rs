@@ -1,22 +1,33 @@
 //! `cargo xtask datasets`.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use serde::Serialize;
+use serde_json::json;
 use vg_data::fetch::is_present;
 use vg_data::manifest::{self, Kind, Manifest, Part, Source};
+use vg_data::{Split, manual, settings};
 
 use crate::console;
+use crate::data::DataChoice;
 use crate::failure::Done;
 
-/// List the data sets
+/// List the data sets, or describe one
+///
+/// Options follow a set's name, separated by commas, wherever a set is named: `--data mnist,digits=1,bounce=mirror`. A description lists
+/// those of the set, its clips and its label groups, and for a set that a person fetches what there is to do.
 ///
 /// Besides these, `--data folder:PATH` takes any folder of GIF, PNG, WebP or video files; its first-level sub-folders are classes.
 /// `--data strips:PATH` takes clips kept as images, square frames in a row: in class folders, or named by a list file.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  cargo xtask datasets\n  cargo xtask datasets --json")]
+#[command(after_help = "Examples:\n  cargo xtask datasets\n  cargo xtask datasets --json\n  \
+    cargo xtask datasets kth\n  cargo xtask datasets mnist,digits=1")]
 pub struct Args {
+    /// The set to describe, with its options if any
+    #[arg(value_name = "NAME")]
+    set: Option<String>,
     /// Where downloads live
     #[arg(long, default_value = "data", value_name = "DIR")]
     root: PathBuf,
@@ -35,15 +46,11 @@ struct Row {
 
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
+    if let Some(set) = &args.set {
+        return describe(args, set);
+    }
     for name in manifest::names() {
-        let manifest = manifest::find(name, None)?;
-        let state = match manifest.kind {
-            Kind::Procedural => "made in code",
-            _ if is_present(&manifest, &args.root) => "downloaded",
-            _ if manifest.manual.is_some() => "a person fetches it",
-            _ => "not downloaded",
-        };
-        let row = Row { state, download_bytes: manifest.parts.iter().map(bytes).sum(), manifest };
+        let row = Row::new(manifest::find(name, None)?, &args.root);
         if args.json { console::json(&row)? } else { print(&row)? }
     }
     if !args.json {
@@ -53,6 +60,89 @@ pub fn run(args: &Args) -> Result<Done> {
         )?;
     }
     Ok(Done::Good)
+}
+
+impl Row {
+    fn new(manifest: Manifest, root: &Path) -> Self {
+        let state = match manifest.kind {
+            Kind::Procedural => "made in code",
+            _ if is_present(&manifest, root) => "downloaded",
+            _ if manifest.manual.is_some() => "a person fetches it",
+            _ => "not downloaded",
+        };
+        Self { state, download_bytes: manifest.parts.iter().map(bytes).sum(), manifest }
+    }
+}
+
+/// What there is to know about one set; its clips and labels only where it is there.
+fn describe(args: &Args, set: &str) -> Result<Done> {
+    let row = match manifest::find(settings::base(set), None) {
+        Ok(manifest) => Some(Row::new(manifest, &args.root)),
+        Err(_) if is_path(set) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let there = row.as_ref().is_none_or(|row| ["made in code", "downloaded"].contains(&row.state));
+    let parts = if there { Some(Parts::of(set, &args.root)?) } else { None };
+    if args.json {
+        let (row, parts) = (serde_json::to_value(&row)?, serde_json::to_value(&parts)?);
+        console::json(&json!({ "set": set, "about": row, "parts": parts }))?;
+        return Ok(Done::Good);
+    }
+    if let Some(row) = &row {
+        print(row)?;
+        console::result(format!("    split: {}", row.manifest.split))?;
+        for (option, does) in settings::known(&row.manifest.name) {
+            console::result(format!("    {},{option}: {does}", row.manifest.name))?;
+        }
+        if row.state == "a person fetches it" {
+            let own = args.root.join(&row.manifest.name);
+            console::result(manual::instructions(&row.manifest, &own))?;
+        }
+    }
+    parts.map_or(Ok(()), |parts| parts.print(set))?;
+    Ok(Done::Good)
+}
+
+fn is_path(set: &str) -> bool {
+    set.starts_with("folder:") || set.starts_with("strips:")
+}
+
+/// Clips and label groups of a set that is there.
+#[derive(Serialize)]
+struct Parts {
+    train: u64,
+    /// None without a test split, which `no_test` explains.
+    test: Option<u64>,
+    no_test: Option<String>,
+    groups: BTreeMap<String, Vec<String>>,
+}
+
+impl Parts {
+    fn of(set: &str, root: &Path) -> Result<Self> {
+        let choice = |split| DataChoice::new(set, split, root.to_path_buf(), None, false);
+        let train = choice(Split::Train)?;
+        let groups = train.groups()?.into_iter().map(|group| (group.name, group.classes)).collect();
+        let (test, no_test) = match choice(Split::Test)?.count() {
+            Ok(count) => (Some(count), None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        Ok(Self { train: train.count()?, test, no_test, groups })
+    }
+
+    fn print(&self, set: &str) -> Result<()> {
+        let test = self.test.map_or("no test clips".to_owned(), |test| format!("{test} test clips"));
+        console::result(format!("{set}: {} train clips, {test}", self.train))?;
+        if let Some(reason) = &self.no_test {
+            console::result(format!("    no test clips: {reason}"))?;
+        }
+        if self.groups.is_empty() {
+            console::result("    no labels")?;
+        }
+        for (name, classes) in &self.groups {
+            console::result(format!("    {name}, {} classes: {}", classes.len(), classes.join(", ")))?;
+        }
+        Ok(())
+    }
 }
 
 /// What a download of a part transfers at most.

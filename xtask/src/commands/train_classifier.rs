@@ -100,8 +100,10 @@ impl Data {
         let options =
             OpenOptions { root: PathBuf::from("no downloads"), split, seed, ..OpenOptions::default() };
         let shapes = vg_data::open("shapes", &options)?;
-        let digits =
-            vg_data::open("digits", &OpenOptions { digits: 1, frames: Some(2 * FRAMES), ..options })?;
+        let digits = vg_data::open(
+            "digits,digits=1,random-start,repeat",
+            &OpenOptions { frames: Some(2 * FRAMES), ..options },
+        )?;
         Ok(Self { shapes: vg_data::source(shapes, seed), digits: vg_data::source(digits, seed) })
     }
 

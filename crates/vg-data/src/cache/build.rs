@@ -15,7 +15,12 @@ use vg_core::{Error, Result};
 
 use super::{ClipEntry, Config, Index, Item, Recipe, ShardEntry, VERSION, shard::ShardWriter};
 use crate::{
-    dataset::Skipped, decode, frames::FrameSize, media::write_atomic, progress::Unit, staging::Staging,
+    dataset::Skipped,
+    decode::{self, Origin},
+    frames::FrameSize,
+    media::write_atomic,
+    progress::Unit,
+    staging::Staging,
 };
 
 /// A worker begins another shard when its own is this long.
@@ -125,7 +130,8 @@ impl<'a> Work<'a> {
 
     fn clip(&self, number: usize, item: &Item, shard: &mut ShardWriter, made: &mut Made) -> Result<()> {
         let decoded = shard.append(|sink| {
-            decode::decode(&item.origin, self.size, self.recipe.keep_every, &self.config.ffmpeg, sink)
+            let Recipe { fit, keep_every, .. } = *self.recipe;
+            decode::decode(&item.origin, self.size, fit, keep_every, &self.config.ffmpeg, sink)
         });
         let clip = match decoded {
             Ok(clip) => clip,
@@ -145,7 +151,10 @@ impl<'a> Work<'a> {
             made.short.push((number, format!("{} frames; at least {least} are asked for", clip.frames)));
             return Ok(());
         }
-        let source = hash_files(item.origin.files())?;
+        let source = match &item.origin {
+            Origin::Record(record) => record.hash()?,
+            origin => hash_files(origin.files())?,
+        };
         let (shard, offset, frames, crc32) = (shard.number, clip.offset, clip.frames, clip.crc32);
         made.clips.push(ClipEntry { item: number, shard, offset, frames, crc32, source });
         Ok(())

@@ -6,19 +6,20 @@
 //! after clip. Folders are built under a temporary name and renamed, so they are whole or absent; a damaged one is built again.
 
 mod build;
+mod parts;
 mod shard;
 mod store;
 mod stored;
 
-use std::path::PathBuf;
+use std::{ops::Range, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use vg_core::Result;
 
-pub(crate) use self::stored::Stored;
+use self::{parts::Parts, stored::Stored};
 use crate::{
-    dataset::Skipped,
-    decode::{Ffmpeg, Origin},
+    dataset::{Dataset, Skipped, Start},
+    decode::{Ffmpeg, Fit, Origin},
     frames::FrameSize,
     open::Split,
 };
@@ -47,6 +48,26 @@ pub struct Recipe {
     pub min_frames: usize,
     /// Whether a class without a clip is an error.
     pub fill_classes: bool,
+    /// How frames of another aspect ratio are fitted.
+    pub fit: Fit,
+    /// How decoded files are cut into clips.
+    pub cut: Cut,
+    /// Where shorter clips begin.
+    pub start: Start,
+    /// Whether clips for training are drawn by class, file and clip instead of in turn; see [`Hierarchy`](crate::Hierarchy).
+    pub nested: bool,
+}
+
+/// How decoded files are cut into clips.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cut {
+    /// Each file is a clip.
+    #[default]
+    Whole,
+    /// By item, the frames of each of its clips.
+    Segments(Vec<Vec<Range<usize>>>),
+    /// The first `floor(2n / 3)` of a file's n frames are a clip for training, the others one for testing.
+    Thirds,
 }
 
 /// One clip to be.
@@ -127,13 +148,29 @@ impl Default for Recipe {
             drop_stills: false,
             min_frames: 0,
             fill_classes: false,
+            fit: Fit::Crop,
+            cut: Cut::Whole,
+            start: Start::Anywhere,
+            nested: false,
         }
     }
 }
 
 impl Recipe {
+    /// Number of clips, unless files turn out to be broken or too short.
+    pub fn clips(&self) -> usize {
+        match &self.cut {
+            Cut::Segments(segments) => segments.iter().map(Vec::len).sum(),
+            Cut::Whole | Cut::Thirds => self.items.len(),
+        }
+    }
+
     /// Opens the set with its clips decoded at `size`.
-    pub(crate) fn open(self, size: FrameSize, config: Config) -> Result<Stored> {
-        Stored::open(self, size, config)
+    pub(crate) fn open(self, size: FrameSize, config: Config) -> Result<Box<dyn Dataset>> {
+        let stored = Stored::open(self, size, config)?;
+        if stored.recipe().cut == Cut::Whole && !stored.recipe().nested {
+            return Ok(Box::new(stored));
+        }
+        Ok(Box::new(Parts::of(stored)?))
     }
 }

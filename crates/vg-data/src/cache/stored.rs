@@ -12,8 +12,8 @@ use vg_core::{Error, Result, SourceInfo};
 
 use super::{Config, Recipe, VERSION, build::build, store::Store};
 use crate::{
-    dataset::{Dataset, Report, Skipped},
-    decode::Origin,
+    dataset::{Dataset, Report, Skipped, Start},
+    decode::{Fit, Origin},
     frames::{FrameSize, Frames},
 };
 
@@ -45,6 +45,20 @@ impl Stored {
         };
         let stores = Mutex::new(HashMap::from([(size, store)]));
         Ok(Self { info, recipe, config, clips, report, stores })
+    }
+
+    pub(super) fn recipe(&self) -> &Recipe {
+        &self.recipe
+    }
+
+    /// Whether a broken file is an error.
+    pub(super) fn strict(&self) -> bool {
+        self.config.strict
+    }
+
+    /// Index of a clip's file among the items of the recipe.
+    pub(super) fn item(&self, clip: usize) -> usize {
+        self.clips[clip].0
     }
 
     fn store(&self, size: FrameSize) -> Result<Arc<Store>> {
@@ -112,6 +126,10 @@ impl Dataset for Stored {
         }
     }
 
+    fn start(&self) -> Start {
+        self.recipe.start
+    }
+
     fn report(&self) -> &Report {
         &self.report
     }
@@ -165,6 +183,9 @@ fn place(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<(String, P
     hash.update(format!("{VERSION}\n{name}\n{split}\n{keep_every}\n{size}\n"));
     if let Some(Origin::Strip(_, length)) = recipe.items.first().map(|item| &item.origin) {
         hash.update(format!("strips {length:?} {min_frames}\n"));
+    }
+    if recipe.fit == Fit::Stretch {
+        hash.update("stretched\n");
     }
     for path in recipe.items.iter().flat_map(|item| item.origin.files()) {
         let meta = path.metadata().map_err(Error::io("reading", path))?;

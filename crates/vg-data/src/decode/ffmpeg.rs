@@ -10,7 +10,7 @@ use std::{
 
 use vg_core::{Error, Result};
 
-use super::{Picture, Sink};
+use super::{Fit, Picture, Sink};
 use crate::frames::{FrameSize, Frames};
 
 /// The ffmpeg program.
@@ -39,11 +39,16 @@ impl Ffmpeg {
     }
 
     /// Decodes the first video stream at a constant frame rate; ffmpeg crops and scales.
-    pub(super) fn frames(&self, path: &Path, size: FrameSize, sink: &mut Sink<'_>) -> Result<()> {
+    ///
+    /// Whole frames are scaled as by ffmpeg's own `-s`, bicubic.
+    pub(super) fn frames(&self, path: &Path, size: FrameSize, fit: Fit, sink: &mut Sink<'_>) -> Result<()> {
         let FrameSize { height, width, .. } = size;
-        let fit = format!(
-            "crop='min(iw,ih*{width}/{height})':'min(ih,iw*{height}/{width})',scale={width}:{height}:flags=area"
-        );
+        let fit = match fit {
+            Fit::Crop => format!(
+                "crop='min(iw,ih*{width}/{height})':'min(ih,iw*{height}/{width})',scale={width}:{height}:flags=area"
+            ),
+            Fit::Stretch => format!("scale={width}:{height}:flags=bicubic"),
+        };
         let mut command = self.command();
         command.arg("-i").arg(file_url(path)).args(["-map", "0:v:0", "-an", "-vf", &fit]);
         command.args(["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]);

@@ -2,6 +2,7 @@
 
 mod animation;
 mod ffmpeg;
+mod record;
 mod sniff;
 mod strip;
 mod y4m;
@@ -13,6 +14,7 @@ use vg_core::{Error, Result};
 pub(crate) use self::ffmpeg::{Running, file_url};
 pub use self::{
     ffmpeg::Ffmpeg,
+    record::Record,
     sniff::{Format, sniff},
     strip::Length,
 };
@@ -33,6 +35,18 @@ pub enum Origin {
     Images(Vec<PathBuf>),
     /// One image that holds square frames side by side or stacked.
     Strip(PathBuf, Length),
+    /// One record of a TFRecord file.
+    Record(Record),
+}
+
+/// How frames of another aspect ratio become those of the model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fit {
+    /// The largest centred window of the model's ratio is cut out.
+    #[default]
+    Crop,
+    /// The whole frame is scaled, each axis by its own factor.
+    Stretch,
 }
 
 impl Origin {
@@ -41,6 +55,7 @@ impl Origin {
         match self {
             Self::File(path, _) | Self::Strip(path, _) => std::slice::from_ref(path),
             Self::Images(paths) => paths,
+            Self::Record(record) => std::slice::from_ref(&record.path),
         }
     }
 }
@@ -54,18 +69,19 @@ pub(crate) struct Picture<'a> {
 /// Receives pictures in order.
 pub(crate) type Sink<'a> = dyn FnMut(Picture<'_>) -> Result<()> + 'a;
 
-/// Hands every `keep_every`-th frame, cropped and resized to `size`, to `sink` as `H, W, C` bytes; one frame is in memory at a time.
+/// Hands every `keep_every`-th frame, fitted to `size`, to `sink` as `H, W, C` bytes; one frame is in memory at a time.
 ///
 /// # Errors
 /// [`Error::Format`] for a damaged file, [`Error::Io`] for one that cannot be read, [`Error::Unsupported`] without ffmpeg.
 pub fn decode(
     origin: &Origin,
     size: FrameSize,
+    fit: Fit,
     keep_every: usize,
     ffmpeg: &Ffmpeg,
     sink: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<()> {
-    let mut fitting = Fitting { size, resizer: None, buffer: Vec::new() };
+    let mut fitting = Fitting { size, fit, resizer: None, buffer: Vec::new() };
     let mut index = 0;
     let mut each = |picture: Picture<'_>| {
         index += 1;
@@ -78,10 +94,11 @@ pub fn decode(
     match origin {
         Origin::Images(paths) => paths.iter().try_for_each(|path| animation::still(path, &mut each)),
         Origin::Strip(path, length) => strip::frames(path, *length, &mut each),
+        Origin::Record(record) => record.frames(&mut each),
         Origin::File(path, format) => match format {
             Format::Gif | Format::WebP | Format::Png => animation::frames(path, *format, &mut each),
             Format::Y4m => y4m::frames(path, &mut each),
-            Format::Video => ffmpeg.frames(path, size, &mut each),
+            Format::Video => ffmpeg.frames(path, size, fit, &mut each),
             Format::Jpeg => animation::still(path, &mut each),
         },
     }
@@ -111,6 +128,7 @@ pub fn decode_whole(origin: &Origin, most: usize) -> Result<Frames> {
     match origin {
         Origin::Images(paths) => paths.iter().take(most).try_for_each(|p| animation::still(p, &mut each)),
         Origin::Strip(path, length) => strip::frames(path, *length, &mut each),
+        Origin::Record(record) => record.frames(&mut each),
         Origin::File(path, format) => match format {
             Format::Gif | Format::WebP | Format::Png => animation::frames(path, *format, &mut each),
             Format::Y4m => y4m::frames(path, &mut each),
@@ -128,6 +146,7 @@ pub fn decode_whole(origin: &Origin, most: usize) -> Result<Frames> {
 /// Resizes pictures; keeps its tables while the size of the source does not change.
 struct Fitting {
     size: FrameSize,
+    fit: Fit,
     resizer: Option<(FrameSize, Resizer)>,
     buffer: Vec<u8>,
 }
@@ -139,7 +158,11 @@ impl Fitting {
         if (picture.size.height, picture.size.width) == target {
             self.buffer.extend_from_slice(picture.pixels);
         } else {
-            let fresh = || (picture.size, Resizer::new(picture.size, target));
+            let resizer = match self.fit {
+                Fit::Crop => Resizer::new,
+                Fit::Stretch => Resizer::stretched,
+            };
+            let fresh = || (picture.size, resizer(picture.size, target));
             let kept = self.resizer.take().filter(|(from, _)| *from == picture.size);
             let (_, resizer) = self.resizer.insert(kept.unwrap_or_else(fresh));
             resizer.append(picture.pixels, &mut self.buffer);

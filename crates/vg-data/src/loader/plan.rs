@@ -7,7 +7,7 @@ use std::{
 
 use vg_core::{BatchSpec, Error, Result, Rng, SourceInfo};
 
-use crate::dataset::Dataset;
+use crate::dataset::{Dataset, Start};
 
 /// Orders of the last few epochs that are kept; a batch touches two at most, prefetching one more.
 const KEPT_ORDERS: usize = 4;
@@ -101,12 +101,28 @@ impl Plan {
     }
 
     fn clip(&self, spec: &BatchSpec, draw: u64, eligible: &[u32]) -> Draw {
-        let n = eligible.len() as u64;
-        let place = self.order(draw / n, eligible.len())[(draw % n) as usize];
-        let clip = eligible[place] as usize;
+        let clip = match self.dataset.hierarchy().filter(|_| !self.whole_stride) {
+            Some(hierarchy) => {
+                let mut stream = self.rng.child("draw", draw).stream("clip");
+                hierarchy.draw(|n| stream.below(n), |clip| eligible.binary_search(&(clip as u32)).is_ok())
+            }
+            None => self.in_turn(draw, eligible),
+        };
         let mut stream = self.rng.child("draw", draw).stream("crop");
-        let picks = crop(self.dataset.frames(clip), spec.clip.frames, spec.frame_stride, |n| stream.below(n));
+        let below = |n| match self.dataset.start() {
+            Start::Anywhere => stream.below(n),
+            Start::First => 0,
+        };
+        let picks = crop(self.dataset.frames(clip), spec.clip.frames, spec.frame_stride, below);
         Draw { clip, picks, mirror: spec.flip && stream.below(2) == 1 }
+    }
+
+    /// Each clip once an epoch.
+    fn in_turn(&self, draw: u64, eligible: &[u32]) -> usize {
+        let n = eligible.len() as u64;
+        let (epoch, place) = (draw / n, (draw % n) as usize);
+        let clip = eligible[self.order(epoch, eligible.len())[place]] as usize;
+        if self.dataset.endless() { clip + epoch as usize * self.info().clips as usize } else { clip }
     }
 
     /// Single frames of the batch at `position`, uniform over all frames of all clips.

@@ -10,6 +10,7 @@ use anyhow::Result;
 use serde_json::json;
 use vg_data::fetch::{FetchOptions, Outcome, fetch, is_present};
 use vg_data::manifest::{self, Kind, Manifest, Part, Source};
+use vg_data::settings;
 use vg_metrics::weights::Network;
 
 use crate::console;
@@ -62,7 +63,13 @@ pub fn run(args: &Args) -> Result<Done> {
     if let Some(network) = Network::ALL.into_iter().find(|network| network.name() == args.set) {
         return network::run(args, network);
     }
-    let manifest = find(&args.set)?;
+    let name = settings::base(&args.set);
+    if name != args.set {
+        return Err(Failure::new(format!("{}: a download has no options", args.set))
+            .hint(format!("run `cargo xtask download {name}`, then take `--data {}`", args.set))
+            .into());
+    }
+    let manifest = find(name)?;
     if manifest.manual.is_some() {
         return manual::run(args, &manifest);
     }

@@ -1,4 +1,9 @@
 //! Stochastic Moving MNIST (SVG, official `data/moving_mnist.py`): digits that bounce in unforeseeable directions.
+//!
+//! With MNIST's images this is the official set: digits enlarged to 32 pixels by Pillow's bilinear filter and added on a canvas of 64,
+//! which saturates; per digit the draws are the image, x, y, dx, dy, then what its bounces need, each from the next number of a tape in
+//! [0, 1). Positions end at 31, so the last row and column stay black. Shorter clips begin at the first frame. The training split has no
+//! end, as the official set, which makes a new clip whenever one is asked for: each epoch has clips of its own. The test split is fixed.
 
 pub mod glyphs;
 pub mod motion;
@@ -10,14 +15,14 @@ use vg_core::{Error, Result, Rng, SourceInfo, rng::Stream};
 
 use self::{glyphs::Glyphs, motion::Bounce};
 use crate::{
-    dataset::Dataset,
+    dataset::{Dataset, Start},
     frames::{FrameSize, Frames},
     mnist::Mnist,
     open::Split,
     resize,
 };
 
-/// Frames of a clip; SVG trains on 15 and tests on 30, counted from the start of a clip.
+/// Frames of a clip, if no other number is asked for; SVG trains on the first 15 and tests on 30.
 pub const FRAMES: usize = 30;
 /// Digits on the canvas in the paper.
 pub const DIGITS: usize = 2;
@@ -26,12 +31,13 @@ const SIDE: usize = 64;
 /// Side of a digit after enlarging.
 const DIGIT_SIDE: usize = 32;
 
-/// The data set; clip `i` is a pure function of (seed, split, `i`).
+/// The data set; clip `i` is a pure function of (seed, split, `i`), also past the last one of the first epoch.
 pub struct Digits {
     info: SourceInfo,
     rng: Rng,
     images: Images,
     config: Config,
+    split: Split,
 }
 
 /// What is drawn, how much of it and how it moves.
@@ -45,6 +51,10 @@ pub struct Config {
     pub digits: usize,
     /// Random or mirror-like bouncing.
     pub bounce: Bounce,
+    /// Where shorter clips begin; in the official set at the first frame.
+    pub start: Start,
+    /// Whether each epoch of the training split has clips of its own, as in the official set.
+    pub endless: bool,
 }
 
 /// Pictures of single digits, 28x28.
@@ -94,7 +104,7 @@ impl Digits {
     /// # Errors
     /// [`Error::Data`] for no clips, frames or pictures, or another number of digits than 1 to 4.
     pub fn new(name: &str, seed: u64, split: Split, images: Images, config: Config) -> Result<Self> {
-        let Config { clips, frames, digits, bounce } = config;
+        let Config { clips, frames, digits, bounce, start, endless } = config;
         if clips == 0 || frames == 0 || !(1..=4).contains(&digits) || images.count() == 0 {
             return Err(Error::Data(format!(
                 "{name}: {clips} clips of {frames} frames with {digits} digits from {} pictures cannot be made; ask for at least one clip and frame and for 1 to 4 digits",
@@ -104,11 +114,13 @@ impl Digits {
         let names = (0..10).map(|digit| digit.to_string()).collect();
         let classes =
             if digits == 1 { BTreeMap::from([("class".to_owned(), names)]) } else { BTreeMap::new() };
-        let fingerprint =
-            format!("digits-1/{}/{split}/seed {seed}/{clips} x {frames}/{digits} {bounce:?}", images.kind());
+        let fingerprint = format!(
+            "digits-2/{}/{split}/seed {seed}/{clips} x {frames}/{digits} {bounce:?}/{start:?} {endless}",
+            images.kind()
+        );
         let info = SourceInfo { name: name.to_owned(), clips: clips as u64, classes, fingerprint };
         let rng = Rng::new(seed).child("digits", split as u64);
-        Ok(Self { info, rng, images, config })
+        Ok(Self { info, rng, images, config, split })
     }
 
     fn tape(&self, clip: usize) -> Stream {
@@ -135,8 +147,17 @@ impl Dataset for Digits {
         known.then(|| self.images.label(self.pick_image(&mut self.tape(clip))))
     }
 
+    fn start(&self) -> Start {
+        self.config.start
+    }
+
+    fn endless(&self) -> bool {
+        self.config.endless && self.split == Split::Train
+    }
+
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
-        super::check_picks(&self.info, self.config.frames, clip, picks)?;
+        let of_epoch = if self.endless() { clip % self.info.clips as usize } else { clip };
+        super::check_picks(&self.info, self.config.frames, of_epoch, picks)?;
         let mut tape = self.tape(clip);
         let mut canvas = Frames::black(picks.len(), FrameSize { height: SIDE, width: SIDE, channels: 1 });
         for _ in 0..self.config.digits {
@@ -166,8 +187,12 @@ mod tests {
 
     const GREY: FrameSize = FrameSize { height: SIDE, width: SIDE, channels: 1 };
 
+    fn config(digits: usize, bounce: Bounce) -> Config {
+        Config { clips: 60, frames: FRAMES, digits, bounce, start: Start::First, endless: true }
+    }
+
     fn digits(digits: usize, bounce: Bounce) -> Digits {
-        let config = Config { clips: 60, frames: FRAMES, digits, bounce };
+        let config = config(digits, bounce);
         let images = Images::Glyphs(Glyphs::new(Split::Train));
         Digits::new("digits", 4, Split::Train, images, config).unwrap()
     }
@@ -191,6 +216,75 @@ mod tests {
         let all = set.read(9, &(0..FRAMES).collect::<Vec<_>>(), GREY).unwrap();
         let some = set.read(9, &[29, 3], GREY).unwrap();
         assert_eq!((some.frame(0), some.frame(1)), (all.frame(29), all.frame(3)));
+    }
+
+    /// SVG section 5.1 written out: what the official loop makes of a tape.
+    fn official(images: &Images, tape: &mut Stream, mirror: bool) -> Vec<Vec<u8>> {
+        let mut integer = |low: i64, high: i64| low + (tape.unit() * (high - low) as f64).floor() as i64;
+        let mut frames = vec![vec![0.0_f32; 64 * 64]; FRAMES];
+        for _ in 0..2 {
+            let digit = pillow::bilinear(&images.image(integer(0, images.count() as i64) as usize), 28, 32);
+            let (mut sx, mut sy) = (integer(0, 32), integer(0, 32));
+            let (mut dx, mut dy) = (integer(-4, 5), integer(-4, 5));
+            for frame in &mut frames {
+                if sy < 0 {
+                    sy = 0;
+                    (dy, dx) = if mirror { (-dy, dx) } else { (integer(1, 5), integer(-4, 5)) };
+                } else if sy >= 32 {
+                    sy = 31;
+                    (dy, dx) = if mirror { (-dy, dx) } else { (integer(-4, 0), integer(-4, 5)) };
+                }
+                if sx < 0 {
+                    sx = 0;
+                    (dx, dy) = if mirror { (-dx, dy) } else { (integer(1, 5), integer(-4, 5)) };
+                } else if sx >= 32 {
+                    sx = 31;
+                    (dx, dy) = if mirror { (-dx, dy) } else { (integer(-4, 0), integer(-4, 5)) };
+                }
+                for (i, value) in digit.iter().enumerate() {
+                    let at = (sy as usize + i / 32) * 64 + sx as usize + i % 32;
+                    frame[at] += f32::from(*value) / 255.0;
+                }
+                (sy, sx) = (sy + dy, sx + dx);
+            }
+        }
+        let byte = |v: &f32| (v.min(1.0) * 255.0).round() as u8;
+        frames.iter().map(|frame| frame.iter().map(byte).collect()).collect()
+    }
+
+    #[test]
+    fn clips_are_what_the_official_loop_makes_of_the_same_draws() {
+        for bounce in [Bounce::Random, Bounce::Mirror] {
+            let set = digits(2, bounce);
+            let all: Vec<usize> = (0..FRAMES).collect();
+            for clip in 0..40 {
+                let expected = official(&set.images, &mut set.tape(clip), bounce == Bounce::Mirror);
+                assert_eq!(set.read(clip, &all, GREY).unwrap().data, expected.concat(), "clip {clip}");
+            }
+        }
+    }
+
+    #[test]
+    fn training_clips_never_repeat_and_begin_at_the_first_frame() {
+        use vg_core::{BatchSource, BatchSpec, ClipSpec, Pixels};
+        let clip = ClipSpec { frames: 15, height: SIDE, width: SIDE, channels: 1 };
+        let spec = BatchSpec::clips(60, clip, Pixels::Unit);
+        let mut loader = crate::source(digits(2, Bounce::Random), 3).with_prefetch(0);
+        let mut epoch = |position| {
+            let clips = Frames::from_tensor(&loader.batch(&spec, position).unwrap().clips, Pixels::Unit);
+            clips.unwrap().into_iter().map(|c| c.data).collect::<std::collections::BTreeSet<_>>()
+        };
+        let (first, second) = (epoch(0), epoch(60));
+        let set = digits(2, Bounce::Random);
+        let whole = |from: usize| -> std::collections::BTreeSet<Vec<u8>> {
+            let read = |clip| set.read(clip, &(0..15).collect::<Vec<_>>(), GREY).unwrap().data;
+            (from..from + 60).map(read).collect()
+        };
+        assert_eq!((first.len(), second.len()), (60, 60));
+        assert_eq!((first, second), (whole(0), whole(60)));
+        let config = config(2, Bounce::Random);
+        let test = Digits::new("digits", 4, Split::Test, Images::Glyphs(Glyphs::new(Split::Test)), config);
+        assert!(test.unwrap().read(60, &[0], GREY).unwrap_err().to_string().contains("no clip 60"));
     }
 
     #[test]
