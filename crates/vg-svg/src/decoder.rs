@@ -1,13 +1,20 @@
 //! The decoder of frames.
 
 use candle_core::Tensor;
-use vg_core::nn::{ConvTranspose2d, Mode, ParamSource};
+use vg_core::nn::{Mode, ParamSource};
 use vg_core::ops::Activation;
+use vg_core::ops::rows::add_rows;
 use vg_core::ops::upsample::{Interpolation, upsample_by};
 use vg_core::{Error, Result, expect_dims};
 
 use crate::config::{BackboneKind, Config};
-use crate::layers::{Block, HALVING, Layers, SAME, chain};
+use crate::layers::{Block, HALVING, Kernel, Layers, SAME, chain};
+
+/// The share of given feature maps in the first layer of every level, coarsest first.
+///
+/// These layers are linear, so what many frames take from the same feature maps is computed once.
+#[derive(Clone, Debug)]
+pub struct Given(Vec<Tensor>);
 
 /// Dec: a vector and the feature maps of some frame -> frames `[B, C, H, W]` in (0, 1).
 ///
@@ -17,7 +24,7 @@ pub struct Decoder {
     first: Block,
     /// Coarsest first; the blocks of the finest stand before the last layer.
     levels: Vec<Vec<Block>>,
-    last: ConvTranspose2d,
+    last: Kernel,
     upsampled: bool,
     features: usize,
 }
@@ -52,29 +59,64 @@ impl Decoder {
             }
         };
         let upsampled = config.backbone.kind == BackboneKind::Vgg;
-        Ok(Self { first, levels, last, upsampled, features })
+        Ok(Self { first, levels, last: Kernel::Transposed(last), upsampled, features })
     }
 
-    /// See [`Decoder`]; `vector` is `[B, features]`, `skips` are those of [`Encoded`](crate::Encoded), finest first.
+    /// What feature maps add to the frames that are decoded beside them; `skips` are those of [`Encoded`](crate::Encoded), finest first.
     ///
     /// # Errors
-    /// [`Error::Shape`] for a vector of another size, [`Error::Unsupported`] for another number of feature maps.
-    pub fn forward(&self, vector: &Tensor, skips: &[Tensor], mode: Mode) -> Result<Tensor> {
-        let features = self.features;
-        expect_dims!("vector of a frame", vector.dims(), [B, (features)])?;
+    /// [`Error::Unsupported`] for another number of feature maps, [`Error::Shape`] for other channels.
+    pub fn given(&self, skips: &[Tensor], mode: Mode) -> Result<Given> {
         if skips.len() != self.levels.len() {
             let (expected, found) = (self.levels.len(), skips.len());
             let problem = format!("the decoder needs {expected} feature maps, and there are {found}");
             return Err(Error::Unsupported(problem));
         }
-        let mut x = self.first.forward(&vector.unsqueeze(2)?.unsqueeze(3)?, mode)?;
-        for (blocks, skip) in self.levels.iter().zip(skips.iter().rev()) {
+        let share = |(blocks, skip): (&Vec<Block>, &Tensor)| self.joint(blocks).skip(skip, mode);
+        Ok(Given(self.levels.iter().zip(skips.iter().rev()).map(share).collect::<Result<_>>()?))
+    }
+
+    /// The layer that sees a level's feature map.
+    fn joint<'a>(&'a self, blocks: &'a [Block]) -> &'a Kernel {
+        blocks.first().map_or(&self.last, Block::kernel)
+    }
+
+    /// See [`Decoder`]; `vector` is `[B, features]`.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for a vector or feature maps of another size.
+    pub fn forward(&self, vector: &Tensor, given: &Given, mode: Mode) -> Result<Tensor> {
+        let of: Vec<usize> = (0..vector.dims().first().copied().unwrap_or(0)).collect();
+        self.forward_steps(vector, given, &of, 1, mode)
+    }
+
+    /// `steps` time steps at once, `[B * steps, features]`: those of the first clip, then those of the next. Row n is decoded beside row
+    /// `of[n]` of the feature maps.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and when the vectors are no multiple of `steps`.
+    pub fn forward_steps(
+        &self,
+        vector: &Tensor,
+        given: &Given,
+        of: &[usize],
+        steps: usize,
+        mode: Mode,
+    ) -> Result<Tensor> {
+        let features = self.features;
+        expect_dims!("vector of a frame", vector.dims(), [B, (features)])?;
+        let mut x = self.first.forward(&vector.unsqueeze(2)?.unsqueeze(3)?, steps, mode)?;
+        for (blocks, share) in self.levels.iter().zip(&given.0) {
             if self.upsampled {
                 x = upsample_by(&x, &[2, 2], Interpolation::Nearest)?;
             }
-            x = chain(blocks, &Tensor::cat(&[&x, skip], 1)?, mode)?;
+            let y = add_rows(&self.joint(blocks).own(&x, mode)?, share, of)?;
+            x = match blocks.split_first() {
+                Some((first, rest)) => chain(rest, &first.finish(&y, steps, mode)?, steps, mode)?,
+                None => return Activation::Sigmoid.apply(&y),
+            };
         }
-        self.last.forward_with(&x, Activation::Sigmoid, mode)
+        self.last.forward(&x, Activation::Sigmoid, mode)
     }
 }
 

@@ -63,15 +63,24 @@ impl Encoder {
     /// # Errors
     /// [`vg_core::Error::Shape`] when the frames are not of the configured size.
     pub fn forward(&self, frames: &Tensor, mode: Mode) -> Result<Encoded> {
+        self.forward_steps(frames, 1, mode)
+    }
+
+    /// `steps` time steps at once, `[B * steps, C, H, W]`: the frames of the first clip, then those of the next. Equal to a call a step,
+    /// in the order of time.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward), and when the frames are no multiple of `steps`.
+    pub fn forward_steps(&self, frames: &Tensor, steps: usize, mode: Mode) -> Result<Encoded> {
         let [channels, height, width] = self.dims;
         expect_dims!("frames", frames.dims(), [B, (channels), (height), (width)])?;
         let (mut x, mut skips) = (frames.contiguous()?, Vec::with_capacity(self.levels.len()));
         for blocks in &self.levels {
-            let skip = chain(blocks, &x, mode)?;
+            let skip = chain(blocks, &x, steps, mode)?;
             // A skip is what a block gives before pooling.
             x = if self.pooled { max_pool(&skip, &PoolParams::per_axis([2, 2]))? } else { skip.clone() };
             skips.push(skip);
         }
-        Ok(Encoded { vector: self.last.forward(&x, mode)?.flatten_from(1)?, skips })
+        Ok(Encoded { vector: self.last.forward(&x, steps, mode)?.flatten_from(1)?, skips })
     }
 }

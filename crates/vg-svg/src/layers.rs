@@ -12,9 +12,43 @@ use crate::config::Backbone;
 
 /// Either direction of a convolution.
 #[derive(Clone, Debug)]
-enum Kernel {
+pub(crate) enum Kernel {
     Plain(Conv2d),
     Transposed(ConvTranspose2d),
+}
+
+impl Kernel {
+    pub(crate) fn forward(&self, x: &Tensor, activation: Activation, mode: Mode) -> Result<Tensor> {
+        match self {
+            Self::Plain(conv) => conv.forward_with(x, activation, mode),
+            Self::Transposed(conv) => conv.forward_with(x, activation, mode),
+        }
+    }
+
+    /// What the first channels of the input contribute, with the bias.
+    pub(crate) fn own(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        match self {
+            Self::Plain(conv) => conv.forward_part(x, 0, true, mode),
+            Self::Transposed(conv) => conv.forward_part(x, 0, true, mode),
+        }
+    }
+
+    /// What the last channels of the input contribute.
+    pub(crate) fn skip(&self, skip: &Tensor, mode: Mode) -> Result<Tensor> {
+        let axis = usize::from(matches!(self, Self::Plain(_)));
+        let first = self.weight().dim(axis)?.saturating_sub(skip.dim(1)?);
+        match self {
+            Self::Plain(conv) => conv.forward_part(skip, first, false, mode),
+            Self::Transposed(conv) => conv.forward_part(skip, first, false, mode),
+        }
+    }
+
+    fn weight(&self) -> &Tensor {
+        match self {
+            Self::Plain(conv) => conv.weight(),
+            Self::Transposed(conv) => conv.weight(),
+        }
+    }
 }
 
 /// Convolution with bias, batch norm, activation.
@@ -28,18 +62,24 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        let y = match &self.kernel {
-            Kernel::Plain(conv) => conv.forward(x, mode)?,
-            Kernel::Transposed(conv) => conv.forward(x, mode)?,
-        };
-        self.norm.forward_with(&y, self.activation, mode)
+    /// `steps` time steps at once, as [`BatchNorm::forward_steps`] takes them.
+    pub(crate) fn forward(&self, x: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
+        self.finish(&self.kernel.forward(x, Activation::Identity, mode)?, steps, mode)
+    }
+
+    /// What comes behind the kernel.
+    pub(crate) fn finish(&self, y: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
+        self.norm.forward_steps(y, steps, self.activation, mode)
+    }
+
+    pub(crate) fn kernel(&self) -> &Kernel {
+        &self.kernel
     }
 }
 
 /// One block after the other.
-pub(crate) fn chain(blocks: &[Block], x: &Tensor, mode: Mode) -> Result<Tensor> {
-    blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x, mode))
+pub(crate) fn chain(blocks: &[Block], x: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
+    blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x, steps, mode))
 }
 
 /// Makes layers from `inputs` to `outputs` channels at `source`: the kernel is `0`, the batch norm `1` (names of the official code).

@@ -25,7 +25,7 @@ use vg_core::checkpoint::Weights;
 use vg_core::model::{Card, Entry, Init, Model};
 
 pub use config::Config;
-pub use decoder::Decoder;
+pub use decoder::{Decoder, Given};
 pub use draws::Draws;
 pub use encoder::{Encoded, Encoder};
 pub use gaussian::Gaussian;

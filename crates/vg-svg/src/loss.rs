@@ -6,14 +6,14 @@ use vg_core::loss::{kl_gaussians, kl_standard_normal};
 
 use crate::gaussian::Gaussian;
 
-/// Mean squared error of a frame, a scalar: the *mean* over clips, channels and pixels.
+/// Mean squared errors of frames `[B, T, C, H, W]`, `[T]`: the *mean* over clips, channels and pixels.
 ///
 /// Source: official code, `train_svg_lp.py`, `mse_criterion`.
 ///
 /// # Errors
 /// [`vg_core::Error::Tensor`] when the shapes differ.
-pub fn reconstruction(frame: &Tensor, target: &Tensor) -> Result<Tensor> {
-    Ok((frame - target)?.sqr()?.mean_all()?)
+pub fn reconstruction(frames: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    Ok((frames - targets)?.sqr()?.flatten_from(2)?.mean(2)?.mean(0)?)
 }
 
 /// `KL(posterior || prior)` of a frame's latent, a scalar: the *sum* over the latent and the mean over clips. Gradients flow into both.
@@ -49,18 +49,18 @@ pub struct Losses {
 }
 
 impl Losses {
-    /// From the terms of the predicted frames, of which there is at least one; `kl` is empty in the deterministic variant.
+    /// From the terms of the predicted frames, `[T]` each; no `kl` in the deterministic variant.
     ///
     /// Source: paper, the bound that is maximised, with the signs of a loss; official code, `train_svg_lp.py`.
     ///
     /// # Errors
     /// Those of the sums.
-    pub fn new(mse: &[Tensor], kl: &[Tensor], beta: f64) -> Result<Self> {
-        let mse = Tensor::stack(mse, 0)?.sum_all()?;
-        if kl.is_empty() {
+    pub fn new(mse: &Tensor, kl: Option<&Tensor>, beta: f64) -> Result<Self> {
+        let mse = mse.sum_all()?;
+        let Some(kl) = kl else {
             return Ok(Self { total: mse.clone(), mse, kl: None });
-        }
-        let kl = Tensor::stack(kl, 0)?.sum_all()?;
+        };
+        let kl = kl.sum_all()?;
         Ok(Self { total: (&mse + (&kl * beta)?)?, mse, kl: Some(kl) })
     }
 }
@@ -107,16 +107,18 @@ mod tests {
 
     #[test]
     fn frames_are_summed_and_the_divergence_is_scaled() {
-        let frame = tensor(&[[0.5, 0.5], [1.0, 0.0]]);
-        let mse = reconstruction(&frame, &frame.zeros_like().unwrap()).unwrap();
-        near(&mse, 1.5 / 4.0);
-        let kl = Tensor::new(2f64, &Device::Cpu).unwrap();
-        let losses = Losses::new(&[mse.clone(), mse.clone()], &[kl.clone(), kl], 0.01).unwrap();
-        near(&losses.mse, 0.75);
+        // Two clips of two frames of two pixels.
+        let frames =
+            tensor(&[[0.5, 0.5], [1.0, 0.0], [1.0, 0.0], [0.0, 2.0]]).reshape((2, 2, 1, 1, 2)).unwrap();
+        let mse = reconstruction(&frames, &frames.zeros_like().unwrap()).unwrap();
+        assert_eq!(mse.to_vec1::<f64>().unwrap(), [1.5 / 4.0, 5.0 / 4.0]);
+        let kl = Tensor::new(&[2f64, 2.0], &Device::Cpu).unwrap();
+        let losses = Losses::new(&mse, Some(&kl), 0.01).unwrap();
+        near(&losses.mse, 1.625);
         near(losses.kl.as_ref().unwrap(), 4.0);
-        near(&losses.total, 0.79);
-        let alone = Losses::new(&[mse], &[], 0.01).unwrap();
+        near(&losses.total, 1.665);
+        let alone = Losses::new(&mse, None, 0.01).unwrap();
         assert!(alone.kl.is_none());
-        near(&alone.total, 0.375);
+        near(&alone.total, 1.625);
     }
 }

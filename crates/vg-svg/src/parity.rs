@@ -200,7 +200,9 @@ impl Case<'_> {
         for (k, skip) in encoded.skips.iter().enumerate() {
             checker.output(&format!("{prefix}.encoder.skip{k}"), skip)?;
         }
-        let frame = nets.networks().decoder.forward(&self.input("decoder.g")?, &encoded.skips, mode)?;
+        let decoder = &nets.networks().decoder;
+        let given = decoder.given(&encoded.skips, mode)?;
+        let frame = decoder.forward(&self.input("decoder.g")?, &given, mode)?;
         checker.output(&format!("{prefix}.decoder.frame"), &frame)
     }
 
@@ -238,9 +240,10 @@ impl Case<'_> {
     fn losses(&self, checker: &mut Checker<'_>) -> Result<()> {
         let nets = self.trainer()?;
         let out = nets.unroll(&self.training_clips()?, &self.draws(0)?)?;
-        checker.output("out.unroll.first", &out.frames[0])?;
-        checker.output("out.unroll.last", &out.frames[out.frames.len() - 1])?;
-        checker.output("loss.mse_t", &Tensor::stack(&out.mse, 0)?)?;
+        let frame = |k| Ok::<_, vg_core::Error>(out.frames.narrow(1, k, 1)?.squeeze(1)?);
+        checker.output("out.unroll.first", &frame(0)?)?;
+        checker.output("out.unroll.last", &frame(out.frames.dim(1)? - 1)?)?;
+        checker.output("loss.mse_t", &out.mse)?;
         for (gaussians, suffix) in [(&out.posteriors, ""), (&out.priors, "_p")] {
             if gaussians.is_empty() {
                 continue;
@@ -251,8 +254,8 @@ impl Case<'_> {
             checker.output(&format!("out.unroll.logvar{suffix}"), &Tensor::stack(&log_var, 0)?)?;
         }
         let losses = out.losses(self.config.train.beta)?;
-        if let Some(kl) = &losses.kl {
-            checker.output("loss.kl_t", &Tensor::stack(&out.kl, 0)?)?;
+        if let (Some(kl), Some(by_frame)) = (&losses.kl, &out.kl) {
+            checker.output("loss.kl_t", by_frame)?;
             checker.output("loss.mse", &losses.mse)?;
             self.compare(checker, &nets, "kl", kl)?;
         }

@@ -48,10 +48,11 @@ pub fn rollout(
     let encode = |frame: &Tensor| networks.encoder.forward(frame, mode);
     let mut run = Run::new(networks, given[0].dims()[0], mode)?;
     let mut before = encode(&given[0])?;
-    let (mut skips, mut made) = (before.skips.clone(), Vec::new());
+    let (mut skips, mut shares, mut made) = (before.skips.clone(), None, Vec::new());
     for i in 1..frames {
         if config.takes_skips(i) {
             skips.clone_from(&before.skips);
+            shares = None;
         }
         let target = given.get(i).filter(|_| i < past || follows).map(encode).transpose()?;
         let z = run.latent(i, &before, target.as_ref(), latents)?;
@@ -60,7 +61,11 @@ pub fn rollout(
             // The true frame is the next input; what was predicted in its place only moved the states.
             Some(target) if i < past => before = target,
             _ => {
-                let frame = networks.decoder.forward(&vector, &skips, mode)?;
+                let shares = match &mut shares {
+                    Some(shares) => shares,
+                    none => none.insert(networks.decoder.given(&skips, mode)?),
+                };
+                let frame = networks.decoder.forward(&vector, shares, mode)?;
                 if i + 1 < frames {
                     before = encode(&frame)?;
                 }

@@ -154,6 +154,22 @@ impl<const D: usize> Conv<D> {
         conv_fused(x, &mode.weights.see(&self.weight), epilogue, &self.params)
     }
 
+    /// What the channels from `first` on add to the convolution, without the bias unless `bias`: the parts of all channels, one of them
+    /// with the bias, add up to [`forward`](Self::forward). `x` holds these channels alone.
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`Error::Unsupported`] for groups.
+    pub fn forward_part(&self, x: &Tensor, first: usize, bias: bool, mode: Mode) -> Result<Tensor> {
+        let weight = part(&mode.weights.see(&self.weight), 1, first, x, &self.params)?;
+        let bias = self.bias.as_ref().filter(|_| bias).map(|b| mode.weights.see(b));
+        conv_fused(
+            x,
+            &weight,
+            Epilogue { bias: bias.as_ref(), activation: Activation::Identity },
+            &self.params,
+        )
+    }
+
     /// The weight.
     pub fn weight(&self) -> &Tensor {
         &self.weight
@@ -211,6 +227,17 @@ impl<const D: usize> ConvTranspose<D> {
         conv_transpose_fused(x, &mode.weights.see(&self.weight), epilogue, &self.params, self.output_padding)
     }
 
+    /// What the channels from `first` on add to the transposed convolution: see [`Conv::forward_part`].
+    ///
+    /// # Errors
+    /// As [`forward`](Self::forward); [`Error::Unsupported`] for groups.
+    pub fn forward_part(&self, x: &Tensor, first: usize, bias: bool, mode: Mode) -> Result<Tensor> {
+        let weight = part(&mode.weights.see(&self.weight), 0, first, x, &self.params)?;
+        let bias = self.bias.as_ref().filter(|_| bias).map(|b| mode.weights.see(b));
+        let epilogue = Epilogue { bias: bias.as_ref(), activation: Activation::Identity };
+        conv_transpose_fused(x, &weight, epilogue, &self.params, self.output_padding)
+    }
+
     /// The weight.
     pub fn weight(&self) -> &Tensor {
         &self.weight
@@ -220,4 +247,20 @@ impl<const D: usize> ConvTranspose<D> {
     pub fn bias(&self) -> Option<&Tensor> {
         self.bias.as_ref()
     }
+}
+
+/// The weight of the channels of `x`, which are those from `first` on along `axis`.
+fn part(weight: &Tensor, axis: usize, first: usize, x: &Tensor, params: &ConvParams) -> Result<Tensor> {
+    if params.groups != 1 {
+        return Err(Error::Unsupported("a part of a convolution's channels: it has groups".into()));
+    }
+    let (all, own) = (weight.dim(axis)?, x.dims().get(1).copied().unwrap_or(0));
+    if first + own > all {
+        return Err(Error::shape(
+            "part of a convolution's input",
+            format!("at most {} channels", all - first.min(all)),
+            x.dims(),
+        ));
+    }
+    Ok(weight.narrow(axis, first, own)?.contiguous()?)
 }
