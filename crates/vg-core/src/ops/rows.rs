@@ -114,7 +114,7 @@ impl Op<1> for SumRows {
             to.fill(T::nil());
             for user in &self.0.users[k] {
                 for (t, v) in to.iter_mut().zip(row(x.data, width, *user)) {
-                    *t = *t + *v;
+                    *t += *v;
                 }
             }
         });
