@@ -105,13 +105,7 @@ pub fn run(fixture: &Fixture, dtype: DType, tolerance: Tolerance) -> Result<Pari
     let reference = fixture.config::<Reference>()?;
     let case = Case { fixture, dtype, config: reference.config()?, classifier_lr: reference.classifier_lr };
     let mut checker = Checker::new(fixture, tolerance);
-    if dtype != DType::F64 {
-        for prefix in ["after.", "after3.", "stage1.after", "loss.steps"] {
-            let reason =
-                "several steps are compared in f64: f32 rounding flips the sign-like first steps of Adam";
-            checker.skip(prefix, reason);
-        }
-    }
+    case.leave_out(&mut checker);
     for (prefix, mode) in [("out", Mode::TRAIN), ("eval", Mode::EVAL)] {
         case.single(&mut checker, prefix, mode)?;
     }
@@ -133,6 +127,31 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// What rounding decides.
+    fn leave_out(&self, checker: &mut Checker<'_>) {
+        for stage in ["after", "after3"] {
+            for layer in 3..6 {
+                let name = format!("{stage}.dec.convt{layer}.convt1.bias");
+                let reason =
+                    "batch norm takes this bias away: its gradient is rounding, of which Adam makes steps of up to the learning rate";
+                checker.skip(&name, reason);
+            }
+        }
+        if self.dtype == DType::F64 {
+            return;
+        }
+        for prefix in ["after.", "after3.", "stage1.after", "loss.steps"] {
+            let reason =
+                "several steps are compared in f64: f32 rounding flips the sign-like first steps of Adam";
+            checker.skip(prefix, reason);
+        }
+        if self.config.train.reconstruction == Reconstruction::L1Sum {
+            let reason =
+                "compared in f64: the gradient of an absolute difference jumps at 0, where a pixel may lie within the rounding of f32";
+            checker.skip("grad.total.", reason);
+        }
+    }
+
     fn init(&self) -> Init {
         Init { device: Device::Cpu, dtype: self.dtype, seed: 0 }
     }
@@ -265,7 +284,7 @@ impl Case<'_> {
     /// The pass of a training step, and the gradients of its losses.
     fn unrolled(&self, checker: &mut Checker<'_>) -> Result<()> {
         let nets = self.trainer()?;
-        let (out, losses, _) = nets.losses(&self.clips()?, &self.given()?, &self.draws(0)?)?;
+        let (out, losses, _) = nets.losses(&self.clips()?, &self.given()?, Some(&self.labels()?), &self.draws(0)?)?;
         let (frames, clips) = (out.frames.len(), self.config.train.batch);
         let rows = |t: &Tensor| Ok::<_, vg_core::Error>(t.reshape((frames, clips, t.elem_count() / frames / clips))?);
         let gaussians: [(&str, &Gaussian); 4] =
@@ -296,9 +315,10 @@ impl Case<'_> {
             return Ok(());
         }
         let (mut nets, clips, given) = (self.trainer()?, self.clips()?, self.given()?);
+        let labels = self.labels()?;
         let mut found = Vec::with_capacity(3);
         for step in 0..3 {
-            let losses = nets.train(&clips, &given, &self.draws(step)?)?;
+            let losses = nets.train(&clips, &given, Some(&labels), &self.draws(step)?)?;
             found.push(Tensor::stack(&[losses.total, losses.rec, losses.kl], 0)?);
             let stage = ["after", "", "after3"][step];
             if !stage.is_empty() {

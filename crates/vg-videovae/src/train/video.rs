@@ -53,7 +53,8 @@ impl VideoTrainer {
         &self.networks
     }
 
-    /// The pass over clips `[B, C, T, H, W]` that a step makes, and its losses. Clips without labels take those that their frames vote for.
+    /// The pass over clips `[B, C, T, H, W]` that a step makes, its losses, and the labels behind the attribute vectors. These are `fixed`, or
+    /// the given ones and for clips without any those that their frames vote for.
     ///
     /// # Errors
     /// As [`unroll`].
@@ -61,21 +62,29 @@ impl VideoTrainer {
         &self,
         clips: &Tensor,
         given: &Supervision,
+        fixed: Option<&[Vec<u32>]>,
         draws: &Draws,
     ) -> Result<(Unrolled, Losses, Vec<Vec<u32>>)> {
         let (config, networks) = (&self.config, &self.networks);
         let targets = frames(clips)?;
         let joint = config.train.train_encoder;
-        let mode = if joint { Mode::TRAIN } else { Mode::EVAL };
-        let labels = if joint { Some(self.labels(&targets, None, given)?) } else { None };
-        let vectors = encode(networks, &targets, draws.keep.as_ref(), mode)?;
-        let (vectors, labels) = match labels {
-            Some(labels) => (vectors, labels),
-            None => {
-                let vectors = vectors.detach();
-                let labels = self.labels(&targets, Some(&vectors), given)?;
-                (vectors, labels)
+        let known = match fixed {
+            Some(labels) => Some(labels.to_vec()),
+            None => given.labelled.iter().all(|labelled| *labelled).then(|| given.labels.clone()),
+        };
+        let still = || encode(networks, &targets, None, Mode::EVAL);
+        let (vectors, labels) = match (joint, known) {
+            (true, Some(labels)) => (None, labels),
+            (true, None) => (None, self.voted(&still()?, given)?),
+            (false, known) => {
+                let vectors = still()?.detach();
+                let labels = known.map_or_else(|| self.voted(&vectors, given), Ok)?;
+                (Some(vectors), labels)
             }
+        };
+        let vectors = match vectors {
+            Some(vectors) => vectors,
+            None => encode(networks, &targets, draws.keep.as_ref(), Mode::TRAIN)?,
         };
         let attributes = one_hot(config, &labels, self.init.dtype, &self.init.device)?;
         let out = unroll(networks, config, &targets, &vectors, &attributes, &draws.eps, Mode::TRAIN)?;
@@ -90,22 +99,9 @@ impl VideoTrainer {
         Ok((out, losses, labels))
     }
 
-    /// Labels of all clips: the given ones, and for clips without any the vote of their frames, whose vectors in evaluation mode may be
-    /// at hand.
-    fn labels(
-        &self,
-        targets: &[Tensor],
-        vectors: Option<&Tensor>,
-        given: &Supervision,
-    ) -> Result<Vec<Vec<u32>>> {
-        if given.labelled.iter().all(|labelled| *labelled) {
-            return Ok(given.labels.clone());
-        }
-        let vectors = match vectors {
-            Some(vectors) => vectors.clone(),
-            None => encode(&self.networks, targets, None, Mode::EVAL)?,
-        };
-        let votes = infer(&self.networks.attributes, &vectors, given.labelled.len())?;
+    /// Labels of all clips: the given ones, and for clips without any the vote of their frames, whose `vectors` are of evaluation mode.
+    fn voted(&self, vectors: &Tensor, given: &Supervision) -> Result<Vec<Vec<u32>>> {
+        let votes = infer(&self.networks.attributes, vectors, given.labelled.len())?;
         let group = |(labels, votes): (&Vec<u32>, Vec<u32>)| {
             let chosen = labels.iter().zip(votes).zip(&given.labelled);
             chosen.map(|((label, vote), labelled)| if *labelled { *label } else { vote }).collect()
@@ -117,8 +113,14 @@ impl VideoTrainer {
     ///
     /// # Errors
     /// As [`VideoTrainer::losses`], and those of the backward pass.
-    pub fn train(&mut self, clips: &Tensor, given: &Supervision, draws: &Draws) -> Result<Losses> {
-        let (out, losses, labels) = self.losses(clips, given, draws)?;
+    pub fn train(
+        &mut self,
+        clips: &Tensor,
+        given: &Supervision,
+        fixed: Option<&[Vec<u32>]>,
+        draws: &Draws,
+    ) -> Result<Losses> {
+        let (out, losses, labels) = self.losses(clips, given, fixed, draws)?;
         drop(out);
         update([(&mut self.params, &losses.total)])?;
         for (buffer, labels) in self.frequencies.iter().zip(&labels) {
@@ -154,7 +156,7 @@ impl Trainer for VideoTrainer {
         let given = Supervision::of(&self.config, batch)?;
         let draws = Draws::new(&self.config, &cx.rng, self.init.dtype, &self.init.device)?;
         self.params.set_lr(self.config.train.lr_at(cx.epoch()));
-        let losses = self.train(&batch.clips, &given, &draws)?;
+        let losses = self.train(&batch.clips, &given, None, &draws)?;
         let a_clip = |sum: &Tensor| sum.detach().to_dtype(DType::F64)? / count as f64;
         cx.log.loss("loss", &a_clip(&losses.total)?);
         cx.log.tensor("rec", &a_clip(&losses.rec)?);
