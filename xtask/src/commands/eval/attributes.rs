@@ -151,7 +151,7 @@ impl Judge {
             Ok(clip.to_tensor(self.pixels, &Device::Cpu)?)
         };
         let clips = clips.into_iter().map(fit).collect::<Result<Vec<_>>>()?;
-        Ok(Tensor::stack(&clips, 0)?)
+        Ok(Tensor::cat(&clips, 0)?)
     }
 }
 
