@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 use vg_core::Result;
 use vg_core::loss::{cross_entropy, kl_gaussians};
+use vg_core::ops::difference::{absolute_differences, squared_differences};
 
 use crate::config::Reconstruction;
 use crate::draws::Supervision;
@@ -13,14 +14,12 @@ use crate::gaussian::Gaussian;
 /// Source: specification, section 3.1; the public port.
 ///
 /// # Errors
-/// [`vg_core::Error::Tensor`] when the shapes differ.
+/// [`vg_core::Error::Shape`] when the shapes differ.
 pub fn reconstruction(frames: &Tensor, targets: &Tensor, kind: Reconstruction) -> Result<Tensor> {
-    let off = (frames - targets)?;
-    let each = match kind {
-        Reconstruction::L1Sum => off.abs()?,
-        Reconstruction::L2Sum => off.sqr()?,
-    };
-    Ok(each.sum_all()?)
+    match kind {
+        Reconstruction::L1Sum => absolute_differences(frames, targets),
+        Reconstruction::L2Sum => squared_differences(frames, targets),
+    }
 }
 
 /// `KL(posterior || prior)` of rows `[T * B, latent]`, `[T]`: for each frame the *sum* over batch and latent. Gradients flow into both.
