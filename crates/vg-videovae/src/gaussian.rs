@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use vg_core::Result;
+use vg_core::grad::split;
 use vg_core::nn::{Linear, Mode, ParamSource};
 use vg_core::ops::Activation;
 
@@ -26,12 +27,13 @@ impl Gaussian {
         Ok((&self.mu + ((&self.log_var * 0.5)?.exp()? * eps)?)?)
     }
 
-    /// The rows `start..start + len`.
+    /// The rows in `n` equal parts, one after the other.
     ///
     /// # Errors
-    /// [`vg_core::Error::Tensor`] when there are fewer.
-    pub fn rows(&self, start: usize, len: usize) -> Result<Self> {
-        Ok(Self { mu: self.mu.narrow(0, start, len)?, log_var: self.log_var.narrow(0, start, len)? })
+    /// As [`split`].
+    pub fn split(&self, n: usize) -> Result<Vec<Self>> {
+        let parts = split(&self.mu, n)?.into_iter().zip(split(&self.log_var, n)?);
+        Ok(parts.map(|(mu, log_var)| Self { mu, log_var }).collect())
     }
 
     /// All rows of several, one after the other.

@@ -1,6 +1,7 @@
 //! The pass over training clips.
 
 use candle_core::Tensor;
+use vg_core::grad::split;
 use vg_core::nn::{LstmState, Mode};
 use vg_core::{Error, Result, expect_dims};
 
@@ -90,13 +91,14 @@ pub fn unroll(
 
     let mut state = networks.lstm.zero_state(clips)?;
     let (mut maps, mut posteriors, mut latents, mut states) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    for t in 0..steps {
+    let lstm = networks.lstm.cut(config.networks.latent, mode)?;
+    let known = split(&lstm.known(&Tensor::cat(&[&residual.mu, &residual.log_var], 1)?)?, steps)?;
+    for (t, (still, known)) in appearance.split(steps)?.iter().zip(&known).enumerate() {
         let map = networks.state_map.forward(&state.h, mode)?;
-        let still = appearance.rows(t * clips, clips)?;
         let posterior = networks.posterior.forward(&[&still.mu, &still.log_var, &map], mode)?;
         let z = posterior.sample(&eps.get(t)?)?;
-        // After the last frame nobody asks for the state but the caller.
-        state = networks.advance(&z, &residual.rows(t * clips, clips)?, &state, mode)?;
+        // Equation (6): z is fed back, the parameters of the residual are known of all frames.
+        state = lstm.step(&z, known, &state)?;
         states.push(state.clone());
         maps.push(map);
         posteriors.push(posterior);
@@ -113,10 +115,8 @@ pub fn unroll(
 
 /// Frames of the decoder's inputs `[T * B, ...]`, a time step at a time from the first layer with a batch norm on.
 fn decode(networks: &Networks, inputs: &Tensor, steps: usize, mode: Mode) -> Result<Vec<Tensor>> {
-    let maps = networks.decoder.maps(inputs, mode)?;
-    let clips = maps.dim(0)? / steps;
-    let frame = |t: usize| networks.decoder.frames(&maps.narrow(0, t * clips, clips)?, mode);
-    (0..steps).map(frame).collect()
+    let maps = split(&networks.decoder.maps(inputs, mode)?, steps)?;
+    maps.iter().map(|maps| networks.decoder.frames(maps, mode)).collect()
 }
 
 fn compare(frames: &[Tensor], targets: &[Tensor], kind: Reconstruction) -> Result<Tensor> {

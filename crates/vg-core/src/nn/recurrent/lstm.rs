@@ -5,8 +5,10 @@ use candle_core::Tensor;
 use super::super::{Mode, ParamSource};
 use super::{Maps, RecurrentConfig, project};
 use crate::Result;
+use crate::grad::settle;
 use crate::ops::Activation;
 use crate::ops::gates::{activated_sum, lstm};
+use crate::ops::linear::linear;
 
 /// The state of an [`LstmCell`].
 #[derive(Clone, Debug)]
@@ -82,5 +84,47 @@ impl LstmCell {
         let gates = activated_sum(input, &self.0.hidden(&state.h, mode)?, Activation::Identity)?;
         let (h, c) = lstm(&gates, &state.c)?;
         Ok(LstmState { h, c })
+    }
+
+    /// The cell with its input cut behind the first `fed` numbers, for sequences in which these depend on the state before and the others
+    /// are known from the start; made once a forward pass.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) when the input is shorter.
+    pub fn cut(&self, fed: usize, mode: Mode) -> Result<CutLstm> {
+        let weight = mode.weights.see(&self.0.weight_ih);
+        let columns = |start, len| settle(&weight.narrow(1, start, len)?.contiguous()?);
+        let bias = self.0.biases.as_ref().map(|[ih, _]| mode.weights.see(ih));
+        let rest = weight.dims()[1].saturating_sub(fed);
+        Ok(CutLstm { cell: self.clone(), fed: columns(0, fed)?, known: columns(fed, rest)?, bias, mode })
+    }
+}
+
+/// An [`LstmCell`] whose input comes in two parts; see [`LstmCell::cut`].
+#[derive(Clone, Debug)]
+pub struct CutLstm {
+    cell: LstmCell,
+    fed: Tensor,
+    known: Tensor,
+    bias: Option<Tensor>,
+    mode: Mode,
+}
+
+impl CutLstm {
+    /// The gates' share of inputs that are known, `[N, I - fed]` -> `[N, 4 H]`: all steps in one product.
+    ///
+    /// # Errors
+    /// As [`linear`].
+    pub fn known(&self, x: &Tensor) -> Result<Tensor> {
+        linear(x, &self.known, self.bias.as_ref())
+    }
+
+    /// One step: `x` `[B, fed]`, and the [`known`](Self::known) share of this step.
+    ///
+    /// # Errors
+    /// As [`LstmCell::step`].
+    pub fn step(&self, x: &Tensor, known: &Tensor, state: &LstmState) -> Result<LstmState> {
+        let input = activated_sum(known, &linear(x, &self.fed, None)?, Activation::Identity)?;
+        self.cell.advance(&input, state, self.mode)
     }
 }
