@@ -157,7 +157,11 @@ impl SampleRequest {
     ///
     /// # Errors
     /// As [`SampleRequest::contexts`]; [`Error::Unsupported`] for too few or too many.
-    pub fn optional_context(&self, spec: &SampleSpec, range: &RangeInclusive<usize>) -> Result<Option<Tensor>> {
+    pub fn optional_context(
+        &self,
+        spec: &SampleSpec,
+        range: &RangeInclusive<usize>,
+    ) -> Result<Option<Tensor>> {
         let given = self.context.as_ref().map_or(Ok(0), |c| c.dim(2))?;
         if given == 0 && *range.start() == 0 {
             return Ok(None);
@@ -356,8 +360,9 @@ mod tests {
     #[test]
     fn given_frames_may_be_optional() {
         let request = |frames: Option<usize>| {
-            let zeros =
-                |n| Tensor::zeros((1, 1, n, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
+            let zeros = |n| {
+                Tensor::zeros((1, 1, n, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap()
+            };
             SampleRequest { context: frames.map(zeros), ..SampleRequest::seeds([1, 2]) }
         };
         let given = |frames, range| request(frames).optional_context(&spec(0), &range);

@@ -35,7 +35,11 @@ impl AttributeScores {
         let joint: usize = classes.iter().product();
         if classes.is_empty() || joint != probs.dim() {
             let what = format!("probabilities of {}", probs.what());
-            return Err(Error::shape(what, format!("{joint} columns for classes {classes:?}"), &[probs.dim()]));
+            return Err(Error::shape(
+                what,
+                format!("{joint} columns for classes {classes:?}"),
+                &[probs.dim()],
+            ));
         }
         let fits = wanted.len() == probs.len() && wanted.iter().all(|clip| clip.len() == classes.len());
         if !fits {
@@ -44,7 +48,8 @@ impl AttributeScores {
         }
         let i_score = InceptionScore::PLAIN.value(probs)?.mean;
         let n = probs.len() as f64;
-        let (mut right, mut all_right, mut marginal) = (vec![0usize; classes.len()], 0usize, vec![0.0; joint]);
+        let (mut right, mut all_right, mut marginal) =
+            (vec![0usize; classes.len()], 0usize, vec![0.0; joint]);
         let mut intra = 0.0;
         for (row, wanted) in probs.rows().zip(wanted) {
             intra += entropy(row);

@@ -121,7 +121,8 @@ impl<'a> MocoganSampler<'a> {
         // happened at both of a frame's steps.
         let mut pieces = vec![path(&|_| wish.class)?.narrow(1, 0, *first)?];
         for (k, (frame, _)) in wish.switches.iter().enumerate() {
-            let past = |(from, _): &&(usize, usize), step| step >= step_of(*from, wish.speed).floor() as usize;
+            let past =
+                |(from, _): &&(usize, usize), step| step >= step_of(*from, wish.speed).floor() as usize;
             let class = |step| {
                 let last = wish.switches[..=k].iter().rev().find(|switch| past(switch, step));
                 last.map_or(wish.class, |(_, class)| Some(*class))

@@ -239,7 +239,9 @@ fn classes_are_chosen_per_clip_and_may_change_on_the_way() {
     }
     let nets = trainer(&["categories.count=0", "discriminator.video=full", "train.class_loss=none"]);
     let switches = vec![ClassSwitch::new(6, 0)];
-    assert!(nets.sampler().unwrap().sample(&SampleRequest { switches, ..SampleRequest::seeds([3]) }).is_err());
+    assert!(
+        nets.sampler().unwrap().sample(&SampleRequest { switches, ..SampleRequest::seeds([3]) }).is_err()
+    );
 }
 
 /// A frame between two steps of a slow path has the old class or the new one.

@@ -158,7 +158,9 @@ mod tests {
 
     #[test]
     fn joint_probabilities_run_through_the_first_group_first() {
-        let ln = |p: &[f64]| Tensor::new(vec![p.iter().map(|p| p.ln()).collect::<Vec<_>>()], &Device::Cpu).unwrap();
+        let ln = |p: &[f64]| {
+            Tensor::new(vec![p.iter().map(|p| p.ln()).collect::<Vec<_>>()], &Device::Cpu).unwrap()
+        };
         let probs = joint(&[ln(&[0.2, 0.8]), ln(&[0.5, 0.4, 0.1])]).unwrap().to_vec2::<f64>().unwrap();
         for (got, want) in probs[0].iter().zip([0.1, 0.4, 0.08, 0.32, 0.02, 0.08]) {
             assert!((got - want).abs() < 1e-12, "{probs:?}");

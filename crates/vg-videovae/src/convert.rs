@@ -70,7 +70,10 @@ pub fn from_stage_1_pth(path: &Path, config: &Config) -> Result<BTreeMap<String,
 ///
 /// # Errors
 /// As [`from_state_dict`].
-pub fn to_state_dict(config: &Config, tensors: &BTreeMap<String, Tensor>) -> Result<BTreeMap<String, Tensor>> {
+pub fn to_state_dict(
+    config: &Config,
+    tensors: &BTreeMap<String, Tensor>,
+) -> Result<BTreeMap<String, Tensor>> {
     let heads = heads(config)?;
     let kept = tensors.iter().filter(|(name, _)| !name.starts_with("frequencies."));
     let theirs = |name: &str| {
@@ -99,7 +102,8 @@ fn renamed(
 fn heads(config: &Config) -> Result<Vec<(&'static str, String)>> {
     let names = &config.attributes.names;
     if names.len() > HEADS.len() {
-        let problem = format!("the public port has two label groups, not {}: {}", names.len(), names.join(", "));
+        let problem =
+            format!("the public port has two label groups, not {}: {}", names.len(), names.join(", "));
         return Err(Error::Unsupported(problem));
     }
     Ok(HEADS.into_iter().zip(names.iter().map(|name| format!("attr_net.fc_{name}."))).collect())

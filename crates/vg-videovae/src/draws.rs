@@ -25,7 +25,8 @@ impl Draws {
     /// Those of the tensors.
     pub fn new(config: &Config, rng: &Rng, dtype: DType, device: &Device) -> Result<Self> {
         let (frames, batch) = (config.clip.frames, config.train.batch);
-        let eps = rng.stream("latent").normal_tensor((frames, batch, config.networks.latent), dtype, device)?;
+        let eps =
+            rng.stream("latent").normal_tensor((frames, batch, config.networks.latent), dtype, device)?;
         let joint = config.train.train_encoder;
         let draw = || {
             let channels = config.networks.channels[3];
@@ -38,7 +39,13 @@ impl Draws {
 }
 
 /// Which channels are kept, 0 or 1: `[n, channels]`.
-pub(crate) fn draw_keep(n: usize, channels: usize, rng: &Rng, dtype: DType, device: &Device) -> Result<Tensor> {
+pub(crate) fn draw_keep(
+    n: usize,
+    channels: usize,
+    rng: &Rng,
+    dtype: DType,
+    device: &Device,
+) -> Result<Tensor> {
     let mut stream = rng.stream("dropout");
     let keep: Vec<f32> = (0..n * channels).map(|_| if stream.unit() < DROPPED { 0.0 } else { 1.0 }).collect();
     Ok(Tensor::from_vec(keep, (n, channels), device)?.to_dtype(dtype)?)

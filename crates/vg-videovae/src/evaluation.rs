@@ -46,9 +46,8 @@ impl EvaluationClassifier {
             };
             Conv3d::new(inputs, outputs, config, &source.pp(format!("conv{}", k + 1)))
         };
-        let norm = |k: usize| {
-            BatchNorm::new(widths[k], BatchNormConfig::default(), &source.pp(format!("bn{k}")))
-        };
+        let norm =
+            |k: usize| BatchNorm::new(widths[k], BatchNormConfig::default(), &source.pp(format!("bn{k}")));
         Ok(Self {
             convs: (0..5).map(conv).collect::<Result<_>>()?,
             norms: (2..5).map(norm).collect::<Result<_>>()?,

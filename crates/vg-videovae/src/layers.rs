@@ -37,8 +37,10 @@ impl DownBlock {
     ) -> Result<Self> {
         // Kaiming's, by the fan-out and for a ReLU.
         let std = (2.0 / (outputs * kernel * kernel) as f64).sqrt();
-        let config =
-            ConvConfig { weight_init: Init::Normal { std }, ..ConvConfig::new(kernel).stride(stride).no_bias() };
+        let config = ConvConfig {
+            weight_init: Init::Normal { std },
+            ..ConvConfig::new(kernel).stride(stride).no_bias()
+        };
         Ok(Self {
             conv: Conv2d::new(inputs, outputs, config, &source.pp("conv1"))?,
             norm: BatchNorm::new(outputs, BatchNormConfig::default(), &source.pp("bn1"))?,

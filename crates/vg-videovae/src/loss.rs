@@ -59,7 +59,8 @@ pub fn attribute_sum(logits: &[Tensor], given: &Supervision, frames: usize) -> R
     if rows.is_empty() {
         return Ok(None);
     }
-    let all: Vec<u32> = (0..frames as u32).flat_map(|t| rows.iter().map(move |row| t * clips + row)).collect();
+    let all: Vec<u32> =
+        (0..frames as u32).flat_map(|t| rows.iter().map(move |row| t * clips + row)).collect();
     let mut sum: Option<Tensor> = None;
     for (logits, labels) in logits.iter().zip(&given.labels) {
         let labels: Vec<u32> = all.iter().map(|row| labels[(row % clips) as usize]).collect();

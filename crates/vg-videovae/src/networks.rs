@@ -67,7 +67,13 @@ impl Networks {
     ///
     /// # Errors
     /// [`vg_core::Error::Tensor`] when the shapes differ.
-    pub fn advance(&self, z: &Tensor, residual: &Gaussian, state: &LstmState, mode: Mode) -> Result<LstmState> {
+    pub fn advance(
+        &self,
+        z: &Tensor,
+        residual: &Gaussian,
+        state: &LstmState,
+        mode: Mode,
+    ) -> Result<LstmState> {
         self.lstm.step(&Tensor::cat(&[z, &residual.mu, &residual.log_var], 1)?, state, mode)
     }
 

@@ -132,8 +132,7 @@ impl Case<'_> {
         for stage in ["after", "after3"] {
             for layer in 3..6 {
                 let name = format!("{stage}.dec.convt{layer}.convt1.bias");
-                let reason =
-                    "batch norm takes this bias away: its gradient is rounding, of which Adam makes steps of up to the learning rate";
+                let reason = "batch norm takes this bias away: its gradient is rounding, of which Adam makes steps of up to the learning rate";
                 checker.skip(&name, reason);
             }
         }
@@ -146,8 +145,7 @@ impl Case<'_> {
             checker.skip(prefix, reason);
         }
         if self.config.train.reconstruction == Reconstruction::L1Sum {
-            let reason =
-                "compared in f64: the gradient of an absolute difference jumps at 0, where a pixel may lie within the rounding of f32";
+            let reason = "compared in f64: the gradient of an absolute difference jumps at 0, where a pixel may lie within the rounding of f32";
             checker.skip("grad.total.", reason);
         }
     }
@@ -272,7 +270,13 @@ impl Case<'_> {
     }
 
     /// A loss with its gradients.
-    fn compare(&self, checker: &mut Checker<'_>, store: &ParamStore, name: &str, loss: &Tensor) -> Result<()> {
+    fn compare(
+        &self,
+        checker: &mut Checker<'_>,
+        store: &ParamStore,
+        name: &str,
+        loss: &Tensor,
+    ) -> Result<()> {
         checker.output(&format!("loss.{name}"), loss)?;
         let grads = backward(loss)?;
         let named =
@@ -284,9 +288,12 @@ impl Case<'_> {
     /// The pass of a training step, and the gradients of its losses.
     fn unrolled(&self, checker: &mut Checker<'_>) -> Result<()> {
         let nets = self.trainer()?;
-        let (out, losses, _) = nets.losses(&self.clips()?, &self.given()?, Some(&self.labels()?), &self.draws(0)?)?;
+        let (out, losses, _) =
+            nets.losses(&self.clips()?, &self.given()?, Some(&self.labels()?), &self.draws(0)?)?;
         let (frames, clips) = (out.frames.len(), self.config.train.batch);
-        let rows = |t: &Tensor| Ok::<_, vg_core::Error>(t.reshape((frames, clips, t.elem_count() / frames / clips))?);
+        let rows = |t: &Tensor| {
+            Ok::<_, vg_core::Error>(t.reshape((frames, clips, t.elem_count() / frames / clips))?)
+        };
         let gaussians: [(&str, &Gaussian); 4] =
             [("q", &out.residual), ("a", &out.appearance), ("dy", &out.posterior), ("p", &out.prior)];
         for (name, gaussian) in gaussians {
@@ -294,7 +301,8 @@ impl Case<'_> {
             checker.output(&format!("out.unroll.logvar_{name}"), &rows(&gaussian.log_var)?)?;
         }
         checker.output("out.unroll.z", &rows(&out.latents)?)?;
-        let states = |of: fn(&LstmState) -> &Tensor| Tensor::stack(&out.states.iter().map(of).collect::<Vec<_>>(), 0);
+        let states =
+            |of: fn(&LstmState) -> &Tensor| Tensor::stack(&out.states.iter().map(of).collect::<Vec<_>>(), 0);
         checker.output("out.unroll.h", &states(|s| &s.h)?)?;
         checker.output("out.unroll.c", &states(|s| &s.c)?)?;
         checker.output("out.unroll.first", &out.frames[0])?;

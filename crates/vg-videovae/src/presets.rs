@@ -234,14 +234,8 @@ fn tiny() -> Config {
     config.clip.frames = 3;
     config.sample.frames = 3;
     config.attributes = groups(&[("class", 2), ("kind", 2)], 1.0);
-    config.networks = NetworkSizes {
-        channels: [2, 3, 4, 6],
-        linear: 16,
-        latent: 5,
-        hidden: 7,
-        mlp: 8,
-        ..config.networks
-    };
+    config.networks =
+        NetworkSizes { channels: [2, 3, 4, 6], linear: 16, latent: 5, hidden: 7, mlp: 8, ..config.networks };
     config.evaluation.width = 2;
     config.train.batch = 3;
     config

@@ -40,8 +40,7 @@ pub fn rollout(networks: &Networks, from: &Rollout<'_>, mode: Mode) -> Result<Ve
         let seen = |frame: &Tensor| {
             networks.residual.forward(&[&networks.encoder.forward(frame, None, mode)?], mode)
         };
-        let decode =
-            |z: &Tensor| networks.decoder.forward(&networks.decoder_input(z, &map)?, mode);
+        let decode = |z: &Tensor| networks.decoder.forward(&networks.decoder_input(z, &map)?, mode);
         let (z, frame, residual) = match from.given.get(t) {
             Some(given) => {
                 let residual = seen(given)?;

@@ -8,9 +8,7 @@ use vg_core::config::ModelConfig;
 use vg_core::model::Init;
 use vg_core::nn::{Buffer, LstmState, Mode, ParamStore};
 use vg_core::ops::attention::softmax;
-use vg_core::sample::{
-    Attribute, Clips, Controls, Groups, Rows, SampleRequest, SampleSpec, Sampler,
-};
+use vg_core::sample::{Attribute, Clips, Controls, Groups, Rows, SampleRequest, SampleSpec, Sampler};
 use vg_core::{ClipSpec, Error, Pixels, Result, expect_dims};
 
 use crate::attributes::{AttributeNet, infer, joint, one_hot};
@@ -25,7 +23,7 @@ use crate::unroll::{encode, frames};
 /// Most frames of one clip, with the given ones.
 pub(crate) const MAX_FRAMES: usize = 1024;
 /// Clips of a group: single ones would stream all weights through the caches each.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// Networks that make clips, or tell what clips show.
 pub struct VideovaeSampler {
@@ -55,9 +53,10 @@ impl VideovaeSampler {
                 let networks = Networks::new(&source, config)?;
                 Kind::Video(Box::new(networks), frequencies(&source, config)?)
             }
-            Variant::Classifier => {
-                Kind::Classifier(Box::new((Encoder::new(&source, config)?, AttributeNet::new(&source, config)?)))
-            }
+            Variant::Classifier => Kind::Classifier(Box::new((
+                Encoder::new(&source, config)?,
+                AttributeNet::new(&source, config)?,
+            ))),
             Variant::EvaluationClassifier => {
                 Kind::Evaluation(Box::new(EvaluationClassifier::new(&source, config)?))
             }
@@ -104,13 +103,14 @@ impl VideovaeSampler {
     pub fn infer(&self, clips: &Tensor) -> Result<Vec<Vec<u32>>> {
         let clips = self.checked(clips)?;
         let batch = clips.dim(0)?;
-        let vectors = |encoder: &Encoder| encoder.forward(&Tensor::cat(&frames(&clips)?, 0)?, None, Mode::EVAL);
+        let vectors =
+            |encoder: &Encoder| encoder.forward(&Tensor::cat(&frames(&clips)?, 0)?, None, Mode::EVAL);
         match &self.networks {
             Kind::Video(networks, _) => infer(&networks.attributes, &vectors(&networks.encoder)?, batch),
             Kind::Classifier(both) => infer(&both.1, &vectors(&both.0)?, batch),
-            Kind::Evaluation(_) => {
-                Err(Error::Unsupported("the evaluation classifier sees no single frames; use `classify`".into()))
-            }
+            Kind::Evaluation(_) => Err(Error::Unsupported(
+                "the evaluation classifier sees no single frames; use `classify`".into(),
+            )),
         }
     }
 
@@ -197,7 +197,8 @@ impl VideovaeSampler {
                 (None, None) => self.drawn(wish.request, k, &wish.groups[place], &seen[place])? as u32,
             })
         };
-        let group = |place| rows.indices().enumerate().map(|clip| of(place, clip)).collect::<Result<Vec<_>>>();
+        let group =
+            |place| rows.indices().enumerate().map(|clip| of(place, clip)).collect::<Result<Vec<_>>>();
         (0..wish.groups.len()).map(group).collect()
     }
 
@@ -263,7 +264,8 @@ impl Sampler for VideovaeSampler {
         let given = request.optional_context(&spec, &self.context_range())?;
         let given = given.map(|given| self.checked(&given)).transpose()?;
         if let Some(n) = given.as_ref().map(|given| given.dim(2)).transpose()?.filter(|n| *n >= frames) {
-            let problem = format!("a clip of {frames} frames goes on from fewer than the {n} given ones; ask for more");
+            let problem =
+                format!("a clip of {frames} frames goes on from fewer than the {n} given ones; ask for more");
             return Err(Error::Unsupported(problem));
         }
         let wish = Wish {

@@ -17,8 +17,8 @@ use vg_core::{Batch, BatchSpec, ClassCount, Pixels, Result, Rng};
 
 pub use self::classifier::AttributeTrainer;
 pub use self::evaluation::EvaluationTrainer;
-pub(crate) use self::video::frequencies;
 pub use self::video::VideoTrainer;
+pub(crate) use self::video::frequencies;
 use crate::config::{Config, Variant};
 use crate::draws::label_groups;
 

@@ -81,16 +81,20 @@ pub fn unroll(
     mode: Mode,
 ) -> Result<Unrolled> {
     let Some(first) = targets.first() else {
-        return Err(Error::Unsupported("clips without frames cannot be learned; give at least one frame".into()));
+        return Err(Error::Unsupported(
+            "clips without frames cannot be learned; give at least one frame".into(),
+        ));
     };
     let (steps, clips, dims) = (targets.len(), first.dim(0)?, config.attribute_dims());
     expect_dims!("attributes", attributes.dims(), [(clips), (dims)])?;
-    let of_all = attributes.unsqueeze(0)?.broadcast_as((steps, clips, dims))?.reshape((steps * clips, dims))?;
+    let of_all =
+        attributes.unsqueeze(0)?.broadcast_as((steps, clips, dims))?.reshape((steps * clips, dims))?;
     let residual = networks.residual.forward(&[vectors], mode)?;
     let appearance = networks.appearance.forward(&[&residual.mu, &residual.log_var, &of_all], mode)?;
 
     let mut state = networks.lstm.zero_state(clips)?;
-    let (mut maps, mut posteriors, mut latents, mut states) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut maps, mut posteriors, mut latents, mut states) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let lstm = networks.lstm.cut(config.networks.latent, mode)?;
     let known = split(&lstm.known(&Tensor::cat(&[&residual.mu, &residual.log_var], 1)?)?, steps)?;
     for (t, (still, known)) in appearance.split(steps)?.iter().zip(&known).enumerate() {

@@ -126,7 +126,10 @@ fn given_frames_are_none_one_or_several() {
     let votes = sampler.infer(&noise(1, 1, 3)).unwrap();
     let open = SampleRequest { attributes: BTreeMap::new(), ..with(3, 1) };
     let inferred = named(&[("class", votes[0][0] as usize), ("kind", votes[1][0] as usize)], [3, 4]);
-    assert_eq!(values(&of(open)), values(&of(SampleRequest { attributes: inferred.attributes, ..with(3, 1) })));
+    assert_eq!(
+        values(&of(open)),
+        values(&of(SampleRequest { attributes: inferred.attributes, ..with(3, 1) }))
+    );
     let error = |request: SampleRequest| sampler.sample(&request).unwrap_err().to_string();
     assert!(error(with(6, 1)).contains("fewer than the 6 given ones"));
     let wide = noise(1, 3, 1);
@@ -161,14 +164,14 @@ fn a_clip_is_the_same_in_any_company() {
     let nets = trainer(&["sample.random_initial_state=true"]);
     let sampler = sampler(&nets, &["sample.random_initial_state=true"]);
     for given in [false, true] {
-        let context = noise(1, 11, 2);
+        let context = noise(1, 19, 2);
         let request = |seeds: std::ops::Range<u64>, rows: [usize; 2]| SampleRequest {
             context: given.then(|| context.narrow(0, rows[0], rows[1]).unwrap()),
             frames: Some(4),
             ..SampleRequest::seeds(seeds)
         };
-        let all = sampler.sample(&request(0..11, [0, 11])).unwrap().tensor;
-        for k in [0, 3, 7, 8, 10] {
+        let all = sampler.sample(&request(0..19, [0, 19])).unwrap().tensor;
+        for k in [0, 3, 15, 16, 18] {
             let alone = sampler.sample(&request(k..k + 1, [k as usize, 1])).unwrap().tensor;
             assert_eq!(part(&all, k as usize, 0, 4), values(&alone), "given {given}, clip {k}");
         }
@@ -253,7 +256,8 @@ fn every_variant_tells_probabilities() {
         assert!(step(&mut nets, &batch, 1).values().all(|x| x.is_finite()), "{sets:?}");
         let sampler = sampler(&nets, sets);
         let spec = sampler.spec().clip;
-        let clips = Rng::new(4).stream("x").uniform_tensor(&spec.dims(3)[..], -1.0, 1.0, DType::F32, &Device::Cpu);
+        let clips =
+            Rng::new(4).stream("x").uniform_tensor(&spec.dims(3)[..], -1.0, 1.0, DType::F32, &Device::Cpu);
         let probs = sampler.classify(&clips.unwrap()).unwrap();
         assert_eq!(probs.dims(), [3, 4]);
         for row in probs.to_vec2::<f32>().unwrap() {
@@ -277,7 +281,8 @@ fn lesson() -> Batch {
         }
     }
     let mut batch = Batch::of_clips(Tensor::from_vec(values, (4, 3, 3, 16, 16), &Device::Cpu).unwrap());
-    let labels = |of: fn(u32) -> u32| Tensor::new((0..4).map(of).collect::<Vec<u32>>(), &Device::Cpu).unwrap();
+    let labels =
+        |of: fn(u32) -> u32| Tensor::new((0..4).map(of).collect::<Vec<u32>>(), &Device::Cpu).unwrap();
     batch.labels = [("class".to_owned(), labels(|k| k % 2)), ("kind".to_owned(), labels(|_| 0))].into();
     batch
 }
@@ -285,7 +290,14 @@ fn lesson() -> Batch {
 /// Overfits two clips: they are reproduced, generated clips have the class asked for, and a first frame leaves less open.
 #[test]
 fn two_clips_are_learned_by_heart() {
-    let wide = ["networks.channels=[16,16,32,48]", "networks.kernels=[5,4,3,3]", "networks.strides=[1,2,1,1]", "networks.linear=96", "networks.latent=16", "networks.mlp=64"];
+    let wide = [
+        "networks.channels=[16,16,32,48]",
+        "networks.kernels=[5,4,3,3]",
+        "networks.strides=[1,2,1,1]",
+        "networks.linear=96",
+        "networks.latent=16",
+        "networks.mlp=64",
+    ];
     let second: Vec<&str> =
         wide.into_iter().chain(["train.batch=4", "train.lr=5e-3", "train.lr_decay=0.994"]).collect();
     let first: Vec<&str> =

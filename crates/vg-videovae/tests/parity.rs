@@ -60,7 +60,15 @@ fn strides_of_large_images_in_f64() {
 
 #[test]
 fn outputs_losses_and_gradients_in_f32() {
-    for file in ["videovae", "videovae-joint", "videovae-grey-h", "videovae-joint-l1", "videovae-joint-h", "videovae-l2", "videovae-strides"] {
+    for file in [
+        "videovae",
+        "videovae-joint",
+        "videovae-grey-h",
+        "videovae-joint-l1",
+        "videovae-joint-h",
+        "videovae-l2",
+        "videovae-strides",
+    ] {
         assert_passes(&run(file, DType::F32));
     }
 }

@@ -60,7 +60,9 @@ fn parameter_counts_are_the_published_ones() {
         AttributeNet::new(&source, &config).unwrap();
     });
     assert_eq!(total(&stage_1), 1_965_989);
-    for (preset, count) in [("evaluation-classifier", 11_351_808), ("evaluation-classifier-joint", 13_973_248)] {
+    for (preset, count) in
+        [("evaluation-classifier", 11_351_808), ("evaluation-classifier-joint", 13_973_248)]
+    {
         let config = config(preset, &[]);
         let store = blank(|store| drop(EvaluationClassifier::new(&store.source(), &config).unwrap()));
         assert_eq!(total(&store), count, "{preset}");
@@ -100,7 +102,8 @@ fn initial_weights_are_those_of_the_port_or_of_pytorch() {
 fn golden() -> (Config, Networks) {
     let config = config("paper", &[]);
     let mut order: Vec<String> = Vec::new();
-    let mut layer = |name: &str, parts: &[&str]| order.extend(parts.iter().map(|part| format!("{name}.{part}")));
+    let mut layer =
+        |name: &str, parts: &[&str]| order.extend(parts.iter().map(|part| format!("{name}.{part}")));
     let both = &["weight", "bias"][..];
     for k in 1..=4 {
         layer(&format!("enc.conv{k}.conv1"), &["weight"]);

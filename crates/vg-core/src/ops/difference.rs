@@ -143,7 +143,8 @@ mod tests {
         for n in [1, 7, CHUNK + 13] {
             let (x, y) = (draw(1, n, DType::F32), draw(2, n, DType::F32));
             let off = (x.to_dtype(DType::F64).unwrap() - y.to_dtype(DType::F64).unwrap()).unwrap();
-            let of = |t: Tensor| t.to_dtype(DType::F64).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
+            let of =
+                |t: Tensor| t.to_dtype(DType::F64).unwrap().sum_all().unwrap().to_scalar::<f64>().unwrap();
             for (got, want) in [
                 (absolute_differences(&x, &y).unwrap(), of(off.abs().unwrap())),
                 (squared_differences(&x, &y).unwrap(), of(off.sqr().unwrap())),

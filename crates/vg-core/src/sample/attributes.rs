@@ -161,8 +161,7 @@ mod tests {
     }
 
     fn request(named: &[(&str, &[usize])]) -> SampleRequest {
-        let attributes: BTreeMap<_, _> =
-            named.iter().map(|(k, v)| ((*k).to_owned(), v.to_vec())).collect();
+        let attributes: BTreeMap<_, _> = named.iter().map(|(k, v)| ((*k).to_owned(), v.to_vec())).collect();
         SampleRequest { attributes, ..SampleRequest::seeds([1, 2]) }
     }
 

@@ -246,7 +246,8 @@ mod tests {
     #[test]
     fn colours_are_told_by_which_channels_are_bright() {
         let of = |rgb| COLOURS[Video { rgb, ..check_video() }.colour() as usize];
-        let named = [[127, 0, 90], [128, 127, 0], [0, 255, 1], [200, 200, 9], [3, 4, 130], [255, 0, 255]].map(of);
+        let named =
+            [[127, 0, 90], [128, 127, 0], [0, 255, 1], [200, 200, 9], [3, 4, 130], [255, 0, 255]].map(of);
         assert_eq!(named, ["black", "red", "green", "yellow", "blue", "magenta"]);
         assert_eq!([[0, 128, 128], [128, 128, 128]].map(of), ["cyan", "white"]);
         let set = Shapes::new(3, Split::Train, 300, FRAMES).unwrap();

@@ -53,7 +53,12 @@ impl ModelConfig for Config {
         for (key, value) in [("train.lr", t.lr), ("train.eps", t.eps)] {
             require(value.is_finite() && value > 0.0, key, "greater than 0", value)?;
         }
-        require(t.lr_decay > 0.0 && t.lr_decay <= 1.0, "train.lr_decay", "above 0 and at most 1", t.lr_decay)?;
+        require(
+            t.lr_decay > 0.0 && t.lr_decay <= 1.0,
+            "train.lr_decay",
+            "above 0 and at most 1",
+            t.lr_decay,
+        )?;
         for (key, value) in [("train.beta1", t.beta1), ("train.beta2", t.beta2)] {
             require((0.0..1.0).contains(&value), key, "from 0 to below 1", value)?;
         }
@@ -72,8 +77,18 @@ impl Config {
         require(classes.len() == names.len(), "attributes.classes", &accepted, format!("{classes:?}"))?;
         for (k, name) in names.iter().enumerate() {
             let plain = !name.is_empty() && !name.contains(['.', '=', ':', ' ']);
-            require(plain, "attributes.names", "names without dots, blanks, colons and equals signs", format!("{name:?}"))?;
-            require(!names[..k].contains(name), "attributes.names", "different names", format!("{name:?} twice"))?;
+            require(
+                plain,
+                "attributes.names",
+                "names without dots, blanks, colons and equals signs",
+                format!("{name:?}"),
+            )?;
+            require(
+                !names[..k].contains(name),
+                "attributes.names",
+                "different names",
+                format!("{name:?} twice"),
+            )?;
         }
         within(2..=MANY, classes.iter().map(|n| ("attributes.classes", *n)))?;
         let joint = classes.iter().try_fold(1usize, |all, n| all.checked_mul(*n));
@@ -95,7 +110,10 @@ impl Config {
     /// The convolutions must fit into each other; values that are each accepted may still ask for too much together.
     fn validate_maps(&self) -> Result<()> {
         let (sizes, n) = (self.sizes(), &self.networks);
-        let accepted = format!("such that every kernel fits into the map before it, for images of side {}", self.clip.side);
+        let accepted = format!(
+            "such that every kernel fits into the map before it, for images of side {}",
+            self.clip.side
+        );
         require(sizes[4] > 0, "networks.kernels", &accepted, format!("maps of side {sizes:?}"))?;
         let of = |n: usize| n as u64;
         let maps = (0..4).map(|k| of(n.channels[k]) * of(sizes[k + 1]).pow(2)).max().unwrap_or(0);

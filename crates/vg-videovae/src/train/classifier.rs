@@ -56,7 +56,12 @@ impl AttributeTrainer {
     ///
     /// # Errors
     /// As [`Encoder::forward`], and those of the backward pass.
-    pub fn train(&mut self, frames: &Tensor, labels: &[Vec<u32>], keep: &Tensor) -> Result<(Vec<Tensor>, f64)> {
+    pub fn train(
+        &mut self,
+        frames: &Tensor,
+        labels: &[Vec<u32>],
+        keep: &Tensor,
+    ) -> Result<(Vec<Tensor>, f64)> {
         let logits = self.logits(frames, Some(keep), Mode::TRAIN)?;
         let losses = attribute_means(&logits, labels)?;
         let right = accuracy(&logits, labels)?;

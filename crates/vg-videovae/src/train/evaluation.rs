@@ -107,7 +107,8 @@ impl Trainer for EvaluationTrainer {
         self.checked(batch)?;
         let labels = self.joint(&Supervision::of(&self.config, batch)?);
         let logits = self.network.forward(&batch.clips, Mode::EVAL)?;
-        cx.log.loss("classifier", &cross_entropy(&logits, &Tensor::new(labels.as_slice(), logits.device())?)?);
+        cx.log
+            .loss("classifier", &cross_entropy(&logits, &Tensor::new(labels.as_slice(), logits.device())?)?);
         cx.log.number("accuracy", share(&arg_max(&logits)?, &labels));
         Ok(())
     }

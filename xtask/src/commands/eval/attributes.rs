@@ -52,7 +52,8 @@ pub(super) fn run(args: &Args) -> Result<Done> {
     let mut data = Data::open(args, &judge)?;
     let generator = args.source.as_deref().map(|source| Generator::open(source, args, &judge)).transpose()?;
     if generator.is_none() && args.control.is_none() {
-        let text = format!("--fake: nothing says what the clips of a folder were to show, and {NAME} needs it");
+        let text =
+            format!("--fake: nothing says what the clips of a folder were to show, and {NAME} needs it");
         return Err(Failure::new(text).hint("give a run, or real clips with --control same").into());
     }
     let num = args.num.map(|n| n as usize);
@@ -69,8 +70,11 @@ pub(super) fn run(args: &Args) -> Result<Done> {
             n => format!("{} from {n} frames of {}", generator.name, data.name),
         };
         let scores = judge.scores(&name, num, |start, n| {
-            let (given, wanted) =
-                if given > 0 { data.given(&judge, &generator, given, start, n)? } else { (None, judge.cycle(start, n)) };
+            let (given, wanted) = if given > 0 {
+                data.given(&judge, &generator, given, start, n)?
+            } else {
+                (None, judge.cycle(start, n))
+            };
             let seed = args.seed + start as u64;
             Ok((generator.clips(&judge, given, &wanted, seed)?, wanted))
         })?;
@@ -93,8 +97,11 @@ struct Judge {
 impl Judge {
     fn open(args: &Args) -> Result<Self> {
         let Some(source) = &args.classifier else {
-            let text = format!("{NAME} needs a classifier that was trained on real clips, and --classifier is missing");
-            let hint = "train one, such as `cargo xtask train videovae --preset evaluation-classifier --data SET`";
+            let text = format!(
+                "{NAME} needs a classifier that was trained on real clips, and --classifier is missing"
+            );
+            let hint =
+                "train one, such as `cargo xtask train videovae --preset evaluation-classifier --data SET`";
             return Err(Failure::new(text).hint(hint).into());
         };
         let weights = sample::open(source)?;
@@ -102,7 +109,8 @@ impl Judge {
         let sampler = experiment.sampler(&weights, &Init::cpu(0))?;
         let (groups, spec, stride) = (sampler.attributes(), sampler.spec(), trained_stride(&*experiment)?);
         if groups.is_empty() {
-            let text = format!("--classifier {source}: a model of {} tells no attributes", experiment.card().name);
+            let text =
+                format!("--classifier {source}: a model of {} tells no attributes", experiment.card().name);
             return Err(Failure::new(text).hint("give a run of videovae with a classifier preset").into());
         }
         let classes = groups.iter().map(|group| group.classes).collect();
@@ -166,7 +174,9 @@ impl Data {
     fn open(args: &Args, judge: &Judge) -> Result<Self> {
         let Some(set) = &args.data else {
             let text = format!("{NAME} is told beside the bound on real clips, and --data is missing");
-            return Err(Failure::new(text).hint("name the data set of the classifier, with --split test").into());
+            return Err(Failure::new(text)
+                .hint("name the data set of the classifier, with --split test")
+                .into());
         };
         let choice =
             DataChoice::new(set, Split::from(args.split), args.root.clone(), args.cache.clone(), true)?;
@@ -184,7 +194,9 @@ impl Data {
             if found != Some(*classes) {
                 let found = found.map_or("no such labels".to_owned(), |n| format!("{n} classes"));
                 let text = format!("the classifier tells {classes} classes of {name:?}; {set} has {found}");
-                return Err(Failure::new(text).hint("give the data set that the classifier was trained on").into());
+                return Err(Failure::new(text)
+                    .hint("give the data set that the classifier was trained on")
+                    .into());
             }
         }
         Ok(data)
@@ -199,7 +211,13 @@ impl Data {
     }
 
     /// Clips as the classifier takes them, and their classes.
-    fn clips(&mut self, judge: &Judge, args: &Args, start: usize, n: usize) -> Result<(Tensor, Vec<Vec<usize>>)> {
+    fn clips(
+        &mut self,
+        judge: &Judge,
+        args: &Args,
+        start: usize,
+        n: usize,
+    ) -> Result<(Tensor, Vec<Vec<usize>>)> {
         let spec = self.spec(judge, judge.clip, judge.stride, n);
         let batch = self.loader.batch(&spec, start as u64)?;
         let wanted = labels(judge, &batch)?;
@@ -252,24 +270,32 @@ impl Generator {
         let (spec, stride, groups) = (sampler.spec(), trained_stride(&*experiment)?, sampler.attributes());
         if spec.max_frames == 0 {
             let text = format!("{source} makes no clips: it is a classifier");
-            return Err(Failure::new(text).hint("measure it on real clips: --control same --classifier DIR").into());
+            return Err(Failure::new(text)
+                .hint("measure it on real clips: --control same --classifier DIR")
+                .into());
         }
         for group in &judge.groups {
             if !groups.contains(group) {
                 let Attribute { name, classes } = group;
-                let text = format!("the classifier tells {classes} classes of {name:?}, which {source} cannot be asked for");
+                let text = format!(
+                    "the classifier tells {classes} classes of {name:?}, which {source} cannot be asked for"
+                );
                 return Err(Failure::new(text).hint("train both with the same label groups").into());
             }
         }
         if !judge.stride.is_multiple_of(stride) {
-            let text = format!("{source} was trained on every {stride}. frame, the classifier on every {}.", judge.stride);
+            let text = format!(
+                "{source} was trained on every {stride}. frame, the classifier on every {}.",
+                judge.stride
+            );
             return Err(Failure::new(text).hint("train both with the same `train.frame_stride`").into());
         }
         let every = judge.stride / stride;
         let frames = ((judge.clip.frames - 1) * every + 1).max(spec.clip.frames);
         let given = args.given.map_or(0, |n| n as usize);
         if !sampler.context_range().contains(&given) || given >= frames {
-            let (low, high) = (*sampler.context_range().start(), (*sampler.context_range().end()).min(frames - 1));
+            let (low, high) =
+                (*sampler.context_range().start(), (*sampler.context_range().end()).min(frames - 1));
             let text = format!("--given {given}: {source} continues {low} to {high} frames");
             return Err(Failure::new(text).hint("give another number with --given").into());
         }
@@ -278,7 +304,13 @@ impl Generator {
     }
 
     /// Clips with the classes asked for, one a seed, as the classifier takes them.
-    fn clips(&self, judge: &Judge, given: Option<Tensor>, wanted: &[Vec<usize>], seed: u64) -> Result<Tensor> {
+    fn clips(
+        &self,
+        judge: &Judge,
+        given: Option<Tensor>,
+        wanted: &[Vec<usize>],
+        seed: u64,
+    ) -> Result<Tensor> {
         let of = |(place, group): (usize, &Attribute)| {
             (group.name.clone(), wanted.iter().map(|clip| clip[place]).collect())
         };
@@ -301,7 +333,8 @@ fn report(args: &Args, judge: &Judge, clips: &str, num: usize, scores: &Attribut
         return console::json(&Row { metric, clips: clips.to_owned(), classifier, num, accuracy, scores });
     }
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
-    let each: Vec<String> = accuracy.iter().map(|(name, share)| format!("{name} {}", percent(*share))).collect();
+    let each: Vec<String> =
+        accuracy.iter().map(|(name, share)| format!("{name} {}", percent(*share))).collect();
     console::result(format!("{NAME}: {num} clips of {clips}"))?;
     console::result(format!("    accuracy {}; all {}", each.join(", "), percent(scores.joint_accuracy)))?;
     console::result(format!(

@@ -34,7 +34,9 @@ impl Given {
         }
         let asked = args.given.map(|n| n as usize);
         if args.data.is_none() && asked.is_some() {
-            return Err(Failure::new("--given: nothing says whose frames these are").hint("add `--data SET`").into());
+            return Err(Failure::new("--given: nothing says whose frames these are")
+                .hint("add `--data SET`")
+                .into());
         }
         match (*range.end(), &args.data) {
             (0, Some(name)) => {

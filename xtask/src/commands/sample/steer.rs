@@ -211,7 +211,10 @@ mod tests {
         let attributes = ["identity=4", "kind=1"].map(|a| a.parse().unwrap()).to_vec();
         let switches = ["5:6", "10:identity=7"].map(|s| s.parse().unwrap()).to_vec();
         let request = Steer { attributes, switches, ..Steer::default() }.request(0, 0..2);
-        assert_eq!((&request.attributes["identity"][..], &request.attributes["kind"][..]), (&[4][..], &[1][..]));
+        assert_eq!(
+            (&request.attributes["identity"][..], &request.attributes["kind"][..]),
+            (&[4][..], &[1][..])
+        );
         assert_eq!(request.switches, [ClassSwitch::new(5, 6), ClassSwitch::of("identity", 10, 7)]);
     }
 }
