@@ -89,7 +89,7 @@ fn initial_weights_are_those_of_the_port_or_of_pytorch() {
     let std = |v: &[f64]| (v.iter().map(|x| x * x).sum::<f64>() / v.len() as f64).sqrt();
     let paper = config("paper", &[]);
     let near = |got: f64, want: f64| assert!((got / want - 1.0).abs() < 0.05, "{got} {want}");
-    near(std(&values(&paper, "enc.conv2.conv1.weight")), (2.0 / (20.0 * 49.0) as f64).sqrt());
+    near(std(&values(&paper, "enc.conv2.conv1.weight")), (2.0f64 / (20.0 * 49.0)).sqrt());
     near(std(&values(&paper, "enc.fc5.weight")), (1.0 / 1280.0 / 3.0f64).sqrt());
     near(std(&values(&paper, "dec.convt4.convt1.weight")), (1.0 / (20.0 * 25.0) / 3.0f64).sqrt());
     near(std(&values(&paper, "lstm.weight_hh")), (1.0 / 512.0 / 3.0f64).sqrt());
