@@ -114,7 +114,7 @@ fn clips_are_asked_for_by_attributes_and_scored() {
     assert!(bound.contains("accuracy class") && bound.contains("I-score"), "{bound}");
     place.error(eval, &["--classifier", "evaluation-classifier"]);
     place.error("eval run --metrics attributes --classifier stage-1", &["--data"]);
-    place.error(&format!("{eval},motion --classifier stage-1"), &["alone"]);
+    place.error("eval run --data shapes --metrics attributes,motion --classifier stage-1", &["alone"]);
     place.error("eval run --data shapes --metrics motion --classifier stage-1", &["--metrics attributes"]);
     place.good("train tgan --preset tiny --steps 1 --samples 0 --out gan");
     place.error("eval gan --data shapes --metrics attributes --classifier stage-1", &["cannot be asked for"]);

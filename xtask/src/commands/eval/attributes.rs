@@ -38,8 +38,10 @@ struct Row<'a> {
     num: usize,
     /// By label group.
     accuracy: BTreeMap<&'a str, f64>,
-    #[serde(flatten)]
-    scores: &'a AttributeScores,
+    joint_accuracy: f64,
+    i_score: f64,
+    intra_entropy: f64,
+    inter_entropy: f64,
 }
 
 /// Runs the command.
@@ -329,8 +331,17 @@ fn report(args: &Args, judge: &Judge, clips: &str, num: usize, scores: &Attribut
     let names = judge.groups.iter().map(|group| group.name.as_str());
     let accuracy: BTreeMap<&str, f64> = names.zip(scores.accuracy.iter().copied()).collect();
     if args.json {
-        let (metric, classifier) = (NAME, judge.name.as_str());
-        return console::json(&Row { metric, clips: clips.to_owned(), classifier, num, accuracy, scores });
+        return console::json(&Row {
+            metric: NAME,
+            clips: clips.to_owned(),
+            classifier: &judge.name,
+            num,
+            accuracy,
+            joint_accuracy: scores.joint_accuracy,
+            i_score: scores.i_score,
+            intra_entropy: scores.intra_entropy,
+            inter_entropy: scores.inter_entropy,
+        });
     }
     let percent = |share: f64| format!("{:.1} %", 100.0 * share);
     let each: Vec<String> =
