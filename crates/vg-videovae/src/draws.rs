@@ -64,7 +64,7 @@ impl Supervision {
     /// The labels of a batch; with `attributes.labelled_fraction` below 1, of the clips that are chosen by their numbers.
     ///
     /// # Errors
-    /// [`vg_core::Error::Data`] for a batch without the labels of [`label_groups`].
+    /// [`vg_core::Error::Data`] for a batch without labels of the groups, or without numbers of its clips.
     pub fn of(config: &Config, batch: &Batch) -> Result<Self> {
         let (a, clips) = (&config.attributes, batch.clips.dim(0)?);
         let read = |group: &str| Ok(batch.label(group)?.to_vec1::<u32>()?);
