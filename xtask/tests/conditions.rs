@@ -73,3 +73,50 @@ fn data_have_the_classes_that_a_model_is_made_for() {
     // Without a class loss on real clips their labels are not looked at.
     place.good("train mocogan --preset tiny --set categories.count=6 --set train.class_loss=infogan --steps 1 --out run");
 }
+
+/// VideoVAE: two stages, attributes by name, optional given frames, and scores.
+#[test]
+fn clips_are_asked_for_by_attributes_and_scored() {
+    let place = Place::new();
+    let train = "train videovae --preset tiny --samples 2";
+    let first = place.good(&format!("{train} --set variant=classifier --steps 2 --out stage-1")).stderr;
+    assert!(!first.contains("--from"), "{first}");
+    let alone = place.good(&format!("{train} --steps 1 --out alone")).stderr;
+    assert!(alone.contains("these are random") && alone.contains("--from RUN"), "{alone}");
+    let both = place.good(&format!("{train} --from stage-1 --steps 2 --out run")).stderr;
+    assert!(!both.contains("these are random"), "{both}");
+    place.error(
+        &format!("{train} --set attributes.classes=[3,2] --steps 1 --out bad"),
+        &["attributes.classes=[2,2]"],
+    );
+
+    place.good("sample run --num 2 --class 1 --attribute kind=0 --switch 1:0 --switch 2:kind=1 --out a.gif");
+    place.good("sample run --num 2 --data shapes --split test --given 2 --frames 5 --out b.gif");
+    place.error("sample run --attribute kidn=0", &["did you mean \"kind\""]);
+    place.error("sample run --attribute kind=2", &["no class 2 of \"kind\""]);
+    place.error("sample run --switch 1:0 --switch 1:class=1", &["two changes at frame 1"]);
+    place.error("sample run --data shapes --given 3", &["fewer than the 3 given ones"]);
+    place.error("sample run --given 1", &["--given", "--data SET"]);
+    place.error("sample stage-1", &["tells what clips show"]);
+
+    let eval = "eval run --data shapes --metrics attributes --num 4";
+    for given in ["", " --given 1"] {
+        let text = place.good(&format!("{eval} --classifier stage-1 --json{given}")).stdout;
+        let rows: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect();
+        assert_eq!(rows.len(), 2, "the bound and the model: {text}");
+        for row in rows {
+            let score = row["i_score"].as_f64().expect("a number");
+            assert!((1.0..=4.0).contains(&score) && row["accuracy"]["kind"].is_number(), "{row}");
+        }
+    }
+    let bound = place.good("eval --control same --data shapes --split test --metrics attributes --num 4 --classifier stage-1").stdout;
+    assert!(bound.contains("accuracy class") && bound.contains("I-score"), "{bound}");
+    place.error(eval, &["--classifier", "evaluation-classifier"]);
+    place.error("eval run --metrics attributes --classifier stage-1", &["--data"]);
+    place.error("eval run --data shapes --metrics attributes,motion --classifier stage-1", &["alone"]);
+    place.error("eval run --data shapes --metrics motion --classifier stage-1", &["--metrics attributes"]);
+    place.good("train tgan --preset tiny --steps 1 --samples 0 --out gan");
+    place.error("eval gan --data shapes --metrics attributes --classifier stage-1", &["cannot be asked for"]);
+    place.error(&format!("{eval} --classifier gan"), &["tells no attributes"]);
+}

@@ -41,6 +41,9 @@ impl Pixels {
     }
 }
 
+/// Label group that every data set has: the number of a clip in it, for choices that are to be the same whenever a clip is drawn.
+pub const CLIP_NUMBER: &str = "clip-number";
+
 /// The batch that a trainer wants next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchSpec {
@@ -93,11 +96,17 @@ impl BatchSpec {
             let more = if found > NAMED { ", ..." } else { "" };
             let names = names.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(", ");
             return Err(Error::Data(format!(
-                "{data} has {found} classes in {group:?} ({names}{more}), but the model is made for {count}; make it for {found}: `--set {key}={found}`"
+                "{data} has {found} classes in {group:?} ({names}{more}), but the model is made for {count}; make it for {found}: `--set {}`",
+                setting(key, found)
             )));
         }
         Ok(())
     }
+}
+
+/// What `--set` takes to make `key` hold `count`.
+fn setting(key: &str, count: usize) -> String {
+    if key.contains("{}") { key.replace("{}", &count.to_string()) } else { format!("{key}={count}") }
 }
 
 /// Classes that an error names; the rest is counted.
@@ -108,7 +117,8 @@ const NAMED: usize = 5;
 pub struct ClassCount {
     /// The number.
     pub count: usize,
-    /// Dotted path of the configuration value that sets it, such as `categories.count`.
+    /// Dotted path of the configuration value that sets it, such as `categories.count`; or, for one of several, the whole setting with `{}` in
+    /// place of the number: `attributes.classes=[{},9]`.
     pub key: String,
 }
 
@@ -231,5 +241,8 @@ mod tests {
             assert!(text.contains(part) && text.contains("made for 3"), "{text}");
             assert!(text.contains(&format!("--set categories.count={n}")), "{text}");
         }
+        spec.classes.insert("class".into(), ClassCount::new(3, "attributes.classes=[{},9]"));
+        let text = spec.check_classes(&data(4)).unwrap_err().to_string();
+        assert!(text.contains("--set attributes.classes=[4,9]"), "{text}");
     }
 }

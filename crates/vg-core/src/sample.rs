@@ -1,11 +1,18 @@
 //! Drawing clips from a trained model.
 
+mod attributes;
+mod groups;
+
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use candle_core::Tensor;
 
 use crate::batch::Pixels;
 use crate::{ClipSpec, Error, Result, Rng, expect_dims};
+
+pub use self::attributes::{Attribute, ClassSwitch};
+pub use self::groups::{Groups, Rows};
 
 /// What a sampler makes and takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,7 +25,8 @@ pub struct SampleSpec {
     pub max_frames: usize,
     /// Classes that may be asked for; 0 for an unconditional model.
     pub classes: usize,
-    /// Frames of a given clip that the model continues; 0 for none.
+    /// Frames of a given clip that the model continues; 0 for none. Models that can do with and without say so by
+    /// [`Sampler::context_range`].
     pub context_frames: usize,
     /// Condition maps needed, by name.
     pub maps: Vec<String>,
@@ -31,30 +39,24 @@ pub struct SampleRequest {
     pub seeds: Vec<u64>,
     /// Frames per clip; the model's own length when absent.
     pub frames: Option<usize>,
-    /// Class of all clips; drawn from the seed when absent and the model has classes.
+    /// Class of all clips, in the model's first label group; drawn from the seed when absent and the model has classes.
     pub class: Option<usize>,
     /// Class of each clip instead, one a seed; empty for none.
     pub classes: Vec<usize>,
+    /// Classes of label groups by their names, of which one counts for all clips, or there is one a clip. The names are those of
+    /// [`Sampler::attributes`]; groups that are left out are the model's to choose.
+    pub attributes: BTreeMap<String, Vec<usize>>,
     /// Seeds of single random streams, one a clip, by the stream's name; all other streams take the clip's own seed. The names are those
     /// of [`Controls::streams`].
     pub streams: BTreeMap<String, Vec<u64>>,
     /// How fast clips move: frame k shows what is otherwise at frame `k * speed`; 1 when absent.
     pub speed: Option<f64>,
-    /// Another class from some frame on.
-    pub switch: Option<ClassSwitch>,
+    /// Other classes from some frames on.
+    pub switches: Vec<ClassSwitch>,
     /// Given frames `[1 or B, C, context, H, W]`, for models that continue clips.
     pub context: Option<Tensor>,
     /// Condition maps by name, `[1 or B, C', T, H, W]`.
     pub maps: BTreeMap<String, Tensor>,
-}
-
-/// A change of class in the middle of all clips.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClassSwitch {
-    /// First frame of the new class, from 1.
-    pub frame: usize,
-    /// The new class.
-    pub class: usize,
 }
 
 /// What a sampler lets a request steer besides length and class.
@@ -150,17 +152,48 @@ impl SampleRequest {
         (0..clips).map(of).collect()
     }
 
+    /// Given frames of all clips, `[B, C, n, H, W]`, for models that take a number of them within `range`; a single given clip serves all.
+    /// Nothing where the request has none and the model needs none.
+    ///
+    /// # Errors
+    /// As [`SampleRequest::contexts`]; [`Error::Unsupported`] for too few or too many.
+    pub fn optional_context(
+        &self,
+        spec: &SampleSpec,
+        range: &RangeInclusive<usize>,
+    ) -> Result<Option<Tensor>> {
+        let given = self.context.as_ref().map_or(Ok(0), |c| c.dim(2))?;
+        if given == 0 && *range.start() == 0 {
+            return Ok(None);
+        }
+        if !range.contains(&given) {
+            let (low, high) = (range.start(), range.end());
+            let problem = format!("{given} given frames; this model continues {low} to {high}");
+            return Err(Error::Unsupported(problem));
+        }
+        let spec = SampleSpec { context_frames: given, ..spec.clone() };
+        Ok(Some(Tensor::cat(&self.contexts(&spec)?, 0)?))
+    }
+
     /// Checks the request against what a sampler makes and takes, except for given frames and maps.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for no seeds, a wrong length or class, or something that the model cannot steer; [`Error::Unknown`] for
     /// a stream that it does not have.
     pub fn check(&self, spec: &SampleSpec, controls: Controls) -> Result<()> {
+        self.check_with(spec, controls, &[])
+    }
+
+    /// [`SampleRequest::check`] for a model whose label groups have names.
+    ///
+    /// # Errors
+    /// Likewise, and those of [`SampleRequest::attributes_for`].
+    pub fn check_with(&self, spec: &SampleSpec, controls: Controls, attributes: &[Attribute]) -> Result<()> {
         if self.seeds.is_empty() {
             return Err(Error::Unsupported("no clips were asked for; give at least one seed".into()));
         }
         let frames = self.frames_for(spec)?;
-        self.classes_for(spec)?;
+        self.attributes_for(spec, attributes)?;
         for (name, seeds) in &self.streams {
             if controls.streams.is_empty() {
                 let problem = "this model has no random streams with seeds of their own; leave them out";
@@ -184,22 +217,7 @@ impl SampleRequest {
             }
             _ => {}
         }
-        self.check_switch(spec, controls, frames)
-    }
-
-    fn check_switch(&self, spec: &SampleSpec, controls: Controls, frames: usize) -> Result<()> {
-        let Some(switch) = self.switch else { return Ok(()) };
-        if !controls.switch {
-            return Err(Error::Unsupported("this model cannot change the class within a clip".into()));
-        }
-        if switch.frame == 0 || switch.frame >= frames {
-            return Err(Error::Unsupported(format!(
-                "the class cannot change at frame {}; a clip of {frames} frames can change at frames 1 to {}",
-                switch.frame,
-                frames - 1
-            )));
-        }
-        Self { class: Some(switch.class), ..Self::default() }.class_for(spec).map(drop)
+        self.check_switches(spec, controls, attributes, frames)
     }
 }
 
@@ -229,6 +247,27 @@ pub trait Sampler {
         Controls::default()
     }
 
+    /// Label groups that have names, of which [`SampleSpec::classes`] counts the first one's classes; none unless the model says so.
+    fn attributes(&self) -> Vec<Attribute> {
+        Vec::new()
+    }
+
+    /// Numbers of given frames that clips can go on from: exactly [`SampleSpec::context_frames`] unless the model says otherwise.
+    fn context_range(&self) -> RangeInclusive<usize> {
+        let frames = self.spec().context_frames;
+        frames..=frames
+    }
+
+    /// Probabilities of what clips show, for models that were trained to tell: clips `[B, C, T, H, W]` of the size and scale of
+    /// [`Sampler::spec`] -> `[B, K]`, f32, rows of sum 1. K is the product of the numbers of classes of [`Sampler::attributes`], of which the
+    /// first runs fastest: column `k` stands for class `k mod n` of the first group of `n` classes, and so on.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] from models that tell nothing, [`Error::Shape`] for clips of another size.
+    fn classify(&self, _clips: &Tensor) -> Result<Tensor> {
+        Err(Error::Unsupported("this model makes clips and does not tell what clips show".into()))
+    }
+
     /// One clip per seed. Clip k depends on seed k alone, not on its neighbours in the batch.
     ///
     /// # Errors
@@ -249,7 +288,7 @@ pub trait Sampler {
 mod tests {
     use super::*;
 
-    fn spec(classes: usize) -> SampleSpec {
+    pub(super) fn spec(classes: usize) -> SampleSpec {
         SampleSpec {
             clip: ClipSpec { frames: 4, height: 2, width: 2, channels: 1 },
             pixels: Pixels::Symmetric,
@@ -260,7 +299,7 @@ mod tests {
         }
     }
 
-    const ALL: Controls = Controls { streams: &["content", "motion"], speed: true, switch: true };
+    pub(super) const ALL: Controls = Controls { streams: &["content", "motion"], speed: true, switch: true };
 
     #[test]
     fn a_stream_takes_its_own_seed_and_others_the_clips() {
@@ -275,7 +314,7 @@ mod tests {
     fn what_a_model_cannot_do_is_refused_with_the_way_out() {
         let base = || SampleRequest::seeds([1, 2]);
         let streams = |name: &str, n| BTreeMap::from([(name.to_owned(), vec![1; n])]);
-        let switch = |frame, class| Some(ClassSwitch { frame, class });
+        let switches = |frame, class| vec![ClassSwitch::new(frame, class)];
         let cases = [
             (SampleRequest::default(), ALL, "at least one seed"),
             (SampleRequest { classes: vec![0], ..base() }, ALL, "1 classes for 2 clips"),
@@ -289,9 +328,9 @@ mod tests {
             ),
             (SampleRequest { speed: Some(2.0), ..base() }, Controls::default(), "cannot change the speed"),
             (SampleRequest { speed: Some(f64::NAN), ..base() }, ALL, "0.01 to 100"),
-            (SampleRequest { switch: switch(2, 0), ..base() }, Controls::default(), "within a clip"),
-            (SampleRequest { switch: switch(4, 0), ..base() }, ALL, "frames 1 to 3"),
-            (SampleRequest { switch: switch(2, 3), ..base() }, ALL, "classes 0 to 2"),
+            (SampleRequest { switches: switches(2, 0), ..base() }, Controls::default(), "within a clip"),
+            (SampleRequest { switches: switches(4, 0), ..base() }, ALL, "frames 1 to 3"),
+            (SampleRequest { switches: switches(2, 3), ..base() }, ALL, "classes 0 to 2"),
         ];
         for (request, controls, part) in cases {
             let error = request.check(&spec(3), controls).unwrap_err().to_string();
@@ -316,5 +355,22 @@ mod tests {
         let wide =
             Tensor::zeros((1, 1, 1, 2, 3), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap();
         assert!(text(SampleRequest { context: Some(wide), ..SampleRequest::seeds([1]) }).contains("context"));
+    }
+
+    #[test]
+    fn given_frames_may_be_optional() {
+        let request = |frames: Option<usize>| {
+            let zeros = |n| {
+                Tensor::zeros((1, 1, n, 2, 2), candle_core::DType::F32, &candle_core::Device::Cpu).unwrap()
+            };
+            SampleRequest { context: frames.map(zeros), ..SampleRequest::seeds([1, 2]) }
+        };
+        let given = |frames, range| request(frames).optional_context(&spec(0), &range);
+        assert!(given(None, 0..=3).unwrap().is_none());
+        assert_eq!(given(Some(2), 0..=3).unwrap().unwrap().dims(), [2, 1, 2, 2, 2]);
+        for (frames, range, part) in [(None, 1..=3, "0 given frames"), (Some(4), 0..=3, "continues 0 to 3")] {
+            let error = given(frames, range).unwrap_err().to_string();
+            assert!(error.contains(part), "{error}");
+        }
     }
 }

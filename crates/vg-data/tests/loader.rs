@@ -98,6 +98,12 @@ fn labels_and_grey_clips_fit_what_was_asked_for() {
     assert_eq!(batch.images.as_ref().unwrap().dims(), [3, 1, 16, 16]);
     assert_eq!(batch.label("class").unwrap().dtype(), DType::U32);
     assert!(batch.label("size").unwrap().to_vec1::<u32>().unwrap().iter().all(|size| *size < 4));
+    let mut numbered = spec(10);
+    numbered.labels.push(vg_core::batch::CLIP_NUMBER.to_owned());
+    let batch = source(shapes(10), 0).batch(&numbered, 0).unwrap();
+    let mut numbers = batch.label(vg_core::batch::CLIP_NUMBER).unwrap().to_vec1::<u32>().unwrap();
+    numbers.sort_unstable();
+    assert_eq!(numbers, (0..10).collect::<Vec<_>>(), "an epoch has every clip once");
 }
 
 #[test]
@@ -110,7 +116,7 @@ fn what_cannot_be_served_is_refused_with_reasons() {
     };
     assert!(message(|s| s.clip.frames = 33).contains("longest of its 4 clips has 32"));
     assert!(message(|s| s.maps.push("flow".to_owned())).contains("\"flow\""));
-    assert!(message(|s| s.labels.push("colour".to_owned())).contains("class, kind, motion, size"));
+    assert!(message(|s| s.labels.push("pose".to_owned())).contains("class, colour, kind, motion, size"));
     assert!(message(|s| s.clip.channels = 2).contains("1 (grey) or 3 (RGB)"));
     assert!(message(|s| s.clips = 0).contains("at least one clip"));
     assert!(message(|s| s.frame_stride = 0).contains("stride"));

@@ -10,11 +10,12 @@
 //! | feature networks, their weights, resizing | [`FeatureNetwork`], [`network`], [`weights`], [`resize`] |
 //! | feature vectors: kept, or as a Gaussian in bounded memory | [`Features`], [`Gaussian`] |
 //! | distances of sets | [`frechet`], [`kernel`], [`precision_recall`], [`sliced_wasserstein`] |
-//! | scores of one set | [`inception_score`], [`acd`], [`sanity`] |
+//! | scores of one set | [`inception_score`], [`attribute_scores`], [`acd`], [`sanity`] |
 //! | scores of frames one to one | [`similarity`], [`best_of`] |
 //! | results, confidence, comparison | [`Measurement`], [`bootstrap`] |
 
 pub mod acd;
+pub mod attribute_scores;
 pub mod best_of;
 pub mod bootstrap;
 mod error;

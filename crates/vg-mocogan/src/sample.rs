@@ -6,7 +6,7 @@ use vg_core::config::ModelConfig;
 use vg_core::loss::one_hot;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
-use vg_core::sample::{ClassSwitch, Clips, Controls, SampleRequest, SampleSpec, Sampler};
+use vg_core::sample::{Clips, Controls, SampleRequest, SampleSpec, Sampler};
 use vg_core::{Pixels, Result};
 
 use crate::config::{Config, Task};
@@ -55,7 +55,8 @@ impl MocoganSampler<'static> {
 struct Wish {
     /// Of its frames; none without classes.
     class: Option<usize>,
-    switch: Option<ClassSwitch>,
+    /// Frames from which another class counts, ascending, with that class.
+    switches: Vec<(usize, usize)>,
     frames: usize,
     speed: f64,
     /// The frame that it starts from, `[1, C, H, W]`; none where it starts from noise.
@@ -65,10 +66,8 @@ struct Wish {
 impl Wish {
     /// Class of an output frame.
     fn class_at(&self, frame: usize) -> Option<usize> {
-        match self.switch {
-            Some(switch) if frame >= switch.frame => self.class.and(Some(switch.class)),
-            _ => self.class,
-        }
+        let last = self.switches.iter().rev().find(|(from, _)| frame >= *from);
+        last.map_or(self.class, |(_, class)| self.class.and(Some(*class)))
     }
 }
 
@@ -115,14 +114,23 @@ impl<'a> MocoganSampler<'a> {
             let path = self.generator().path(start, &noise, classes.as_ref(), Mode::EVAL)?;
             resample(&path, wish.frames, wish.speed)
         };
-        let before = path(&|_| wish.class)?;
-        let Some(switch) = wish.switch.filter(|_| self.config.class_to_motion()) else { return Ok(before) };
-        // Frames may lie between two steps. Those before the switch follow a path that knows nothing of it; the others one on which it
-        // has happened at both of a frame's steps.
-        let from = step_of(switch.frame, wish.speed).floor() as usize;
-        let after = path(&|step| if step < from { wish.class } else { Some(switch.class) })?;
-        let rest = wish.frames - switch.frame;
-        Ok(Tensor::cat(&[before.narrow(1, 0, switch.frame)?, after.narrow(1, switch.frame, rest)?], 1)?)
+        let Some((first, _)) = wish.switches.first().filter(|_| self.config.class_to_motion()) else {
+            return path(&|_| wish.class);
+        };
+        // Frames may lie between two steps. Those before a switch follow a path that knows nothing of it; the others one on which it has
+        // happened at both of a frame's steps.
+        let mut pieces = vec![path(&|_| wish.class)?.narrow(1, 0, *first)?];
+        for (k, (frame, _)) in wish.switches.iter().enumerate() {
+            let past =
+                |(from, _): &&(usize, usize), step| step >= step_of(*from, wish.speed).floor() as usize;
+            let class = |step| {
+                let last = wish.switches[..=k].iter().rev().find(|switch| past(switch, step));
+                last.map_or(wish.class, |(_, class)| Some(*class))
+            };
+            let end = wish.switches.get(k + 1).map_or(wish.frames, |(next, _)| *next);
+            pieces.push(path(&class)?.narrow(1, *frame, end - frame)?);
+        }
+        Ok(Tensor::cat(&pieces, 1)?)
     }
 
     fn decode(&self, codes: &Tensor) -> Result<Tensor> {
@@ -210,11 +218,13 @@ impl Sampler for MocoganSampler<'_> {
         let spec = self.spec();
         request.check(&spec, self.controls())?;
         let (frames, speed) = (request.frames_for(&spec)?, request.speed.unwrap_or(1.0));
+        let mut switches: Vec<_> = request.switches.iter().map(|s| (s.frame, s.class)).collect();
+        switches.sort_unstable();
         let mut clips = Vec::with_capacity(request.seeds.len());
         let wishes = request.classes_for(&spec)?.into_iter().zip(self.given(request)?);
         for (k, (class, given)) in wishes.enumerate() {
             let class = self.class(request, k, class);
-            let wish = Wish { class, switch: request.switch, frames, speed, given };
+            let wish = Wish { class, switches: switches.clone(), frames, speed, given };
             clips.push(self.clip(request, k, &wish)?.detach().to_dtype(DType::F32)?);
         }
         Ok(Clips { tensor: Tensor::cat(&clips, 0)?, pixels: spec.pixels })

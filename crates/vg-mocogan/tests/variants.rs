@@ -226,15 +226,22 @@ fn classes_are_chosen_per_clip_and_may_change_on_the_way() {
         let one = |class| of(SampleRequest { class: Some(class), ..SampleRequest::seeds([3]) });
         let both = of(SampleRequest { classes: vec![0, 2], ..SampleRequest::seeds([3, 3]) });
         assert_eq!(pixels(&both), [pixels(&one(0)), pixels(&one(2))].concat());
-        let switch = Some(ClassSwitch { frame: 6, class: 2 });
-        let turned = of(SampleRequest { class: Some(0), switch, ..SampleRequest::seeds([3]) });
+        let switches = vec![ClassSwitch::new(6, 2)];
+        let turned = of(SampleRequest { class: Some(0), switches, ..SampleRequest::seeds([3]) });
         let frames = |clip: &Tensor, from, n| pixels(&clip.narrow(2, from, n).unwrap());
         assert_eq!(frames(&turned, 0, 6), frames(&one(0), 0, 6));
         assert_ne!(frames(&turned, 6, 1), frames(&one(0), 6, 1));
+        // There and back again.
+        let switches = vec![ClassSwitch::new(9, 1), ClassSwitch::new(6, 2)];
+        let twice = of(SampleRequest { class: Some(0), switches, ..SampleRequest::seeds([3]) });
+        assert_eq!(frames(&twice, 0, 9), frames(&turned, 0, 9));
+        assert_ne!(frames(&twice, 9, 1), frames(&turned, 9, 1));
     }
     let nets = trainer(&["categories.count=0", "discriminator.video=full", "train.class_loss=none"]);
-    let switch = Some(ClassSwitch { frame: 6, class: 0 });
-    assert!(nets.sampler().unwrap().sample(&SampleRequest { switch, ..SampleRequest::seeds([3]) }).is_err());
+    let switches = vec![ClassSwitch::new(6, 0)];
+    assert!(
+        nets.sampler().unwrap().sample(&SampleRequest { switches, ..SampleRequest::seeds([3]) }).is_err()
+    );
 }
 
 /// A frame between two steps of a slow path has the old class or the new one.
@@ -244,10 +251,10 @@ fn classes_are_not_blended_at_other_speeds() {
         let nets = trainer(&[&format!("categories.input={input}")]);
         let sampler = nets.sampler().unwrap();
         for (speed, frame) in [(0.5, 7), (0.4, 6), (0.3, 5), (1.5, 5), (2.0, 6)] {
-            let of = |class, switch| {
+            let of = |class, switch: Option<ClassSwitch>| {
                 let request = SampleRequest {
                     class: Some(class),
-                    switch,
+                    switches: switch.into_iter().collect(),
                     speed: Some(speed),
                     frames: Some(12),
                     ..SampleRequest::seeds([3])
@@ -255,8 +262,8 @@ fn classes_are_not_blended_at_other_speeds() {
                 sampler.sample(&request).unwrap().tensor
             };
             let (old, new) = (of(0, None), of(2, None));
-            let turned = of(0, Some(ClassSwitch { frame, class: 2 }));
-            let same = of(0, Some(ClassSwitch { frame, class: 0 }));
+            let turned = of(0, Some(ClassSwitch::new(frame, 2)));
+            let same = of(0, Some(ClassSwitch::new(frame, 0)));
             let frames = |clip: &Tensor, from, n| pixels(&clip.narrow(2, from, n).unwrap());
             assert_eq!(pixels(&same), pixels(&old), "{input}, {speed}");
             assert_eq!(frames(&turned, 0, frame), frames(&old, 0, frame), "{input}, {speed}");

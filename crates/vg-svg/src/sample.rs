@@ -9,7 +9,7 @@ use vg_core::sample::{Clips, SampleRequest, SampleSpec, Sampler};
 use vg_core::{ClipSpec, Error, Pixels, Result, Rng, expect_dims};
 
 use crate::config::{Config, SampleNorm};
-use crate::groups::Groups;
+use crate::groups::groups;
 use crate::networks::Networks;
 use crate::rollout::{Latents, rollout};
 use crate::unroll::frames;
@@ -70,7 +70,7 @@ impl SvgSampler {
             let made = rollout(&self.networks, &self.config, &given, frames_of_clip, latents, self.mode())?;
             Ok(Tensor::stack(&made, 2)?)
         };
-        Groups::of(self.config.sample.norm, clips.dim(0)?)?.map(|rows| of_group(&rows.take(&clips, 0)?))
+        groups(self.config.sample.norm, clips.dim(0)?)?.map(|rows| of_group(&rows.take(&clips, 0)?))
     }
 
     /// Clips as the networks take them, of at least `shortest` frames.
@@ -136,7 +136,7 @@ impl Sampler for SvgSampler {
             let made = rollout(&self.networks, &self.config, &given, asked, latents, self.mode())?;
             Ok(Tensor::stack(&made, 2)?.to_dtype(DType::F32)?)
         };
-        let groups = Groups::of(self.config.sample.norm, request.seeds.len())?;
+        let groups = groups(self.config.sample.norm, request.seeds.len())?;
         let made = groups.map(|rows| of_group(&rows.take(&given, 0)?, &rows.take(&noise, 1)?))?;
         let contexts = contexts.to_device(made.device())?.to_dtype(DType::F32)?;
         Ok(Clips { tensor: Tensor::cat(&[contexts, made], 2)?, pixels: spec.pixels })

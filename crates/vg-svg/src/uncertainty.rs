@@ -4,7 +4,7 @@ use candle_core::Tensor;
 use vg_core::{Error, Result};
 
 use crate::gaussian::Gaussian;
-use crate::groups::Groups;
+use crate::groups::groups;
 use crate::sample::SvgSampler;
 use crate::unroll::frames;
 
@@ -27,7 +27,7 @@ impl SvgSampler {
             let means = self.priors(group)?.into_iter().map(mean).collect::<Result<Vec<_>>>()?;
             Ok(Tensor::stack(&means, 1)?)
         };
-        Groups::of(self.config.sample.norm, clips.dim(0)?)?.map(|rows| of_group(&rows.take(&clips, 0)?))
+        groups(self.config.sample.norm, clips.dim(0)?)?.map(|rows| of_group(&rows.take(&clips, 0)?))
     }
 
     /// The learned priors of the frames 1 to T - 1 of clips.

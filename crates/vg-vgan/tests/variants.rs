@@ -282,7 +282,7 @@ fn clips_have_one_length() {
 #[test]
 fn what_cannot_be_steered_is_refused() {
     let streams = || [("content".to_owned(), vec![1])].into();
-    let switch = Some(ClassSwitch { frame: 3, class: 0 });
+    let switches = || vec![ClassSwitch::new(3, 0)];
     let base = || SampleRequest::seeds([1]);
     for variant in ["two-stream", "autoencoder"] {
         let trainer = Vgan::trainer(&tiny(&[&format!("variant={variant}")]), &Init::cpu(3)).unwrap();
@@ -290,7 +290,7 @@ fn what_cannot_be_steered_is_refused() {
         for (request, part) in [
             (SampleRequest { speed: Some(2.0), ..base() }, "speed"),
             (SampleRequest { streams: streams(), ..base() }, "random streams"),
-            (SampleRequest { switch, ..base() }, "class within a clip"),
+            (SampleRequest { switches: switches(), ..base() }, "class within a clip"),
             (SampleRequest { class: Some(0), ..base() }, "without classes"),
             (SampleRequest { classes: vec![0], ..base() }, "without classes"),
             (SampleRequest::default(), "at least one seed"),

@@ -9,12 +9,12 @@
 
 mod tape;
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor, TensorId, WithDType};
+use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, TensorId, WithDType};
 
-pub use tape::{Mark, Tape, mark, rewind};
+pub use tape::{Mark, Tape, mark, rewind, split};
 pub(crate) use tape::{apply1, apply2, apply3, clear, part, settle};
 
 use crate::Result;
@@ -23,31 +23,52 @@ use crate::ops::real::Real;
 
 /// Gradients of variables.
 #[derive(Debug, Default)]
-pub struct Grads(HashMap<TensorId, Tensor>);
+pub struct Grads {
+    all: HashMap<TensorId, Tensor>,
+    /// Those that are sums made here, whose memory nobody else has.
+    sums: HashSet<TensorId>,
+}
 
 impl Grads {
     /// The gradient of a variable, of its shape; `None` if the loss does not depend on it.
     pub fn get(&self, variable: &Tensor) -> Option<&Tensor> {
-        self.0.get(&variable.id())
+        self.all.get(&variable.id())
     }
 
     /// Takes a gradient out.
     pub fn remove(&mut self, variable: &Tensor) -> Option<Tensor> {
-        self.0.remove(&variable.id())
+        self.take(variable.id())
+    }
+
+    fn take(&mut self, id: TensorId) -> Option<Tensor> {
+        self.sums.remove(&id);
+        self.all.remove(&id)
     }
 
     /// Adds the gradients of another loss.
     pub fn accumulate(&mut self, other: Self) -> Result<()> {
-        other.0.into_iter().try_for_each(|(id, grad)| self.add(id, grad))
+        other.all.into_iter().try_for_each(|(id, grad)| self.add(id, grad))
     }
 
+    /// Adds to what is there: in place in a sum of our own, because fresh memory for each term of a weight that is used often would cost more
+    /// than the sums. Gradients that are part of a graph are left to candle.
     fn add(&mut self, id: TensorId, grad: Tensor) -> Result<()> {
-        let sum = match self.0.remove(&id) {
-            Some(before) => (before + grad)?,
-            None => grad,
+        let Some(before) = self.all.get(&id) else {
+            self.all.insert(id, grad);
+            return Ok(());
         };
-        self.0.insert(id, sum);
-        Ok(())
+        let constant = !before.track_op() && !grad.track_op();
+        if !constant || !matches!(grad.dtype(), DType::F32 | DType::F64) || before.dims() != grad.dims() {
+            let sum = (before + grad)?;
+            self.sums.remove(&id);
+            self.all.insert(id, sum);
+            return Ok(());
+        }
+        if self.sums.insert(id) {
+            let own = before.contiguous()?.copy()?;
+            self.all.insert(id, own);
+        }
+        update(&self.all[&id], [], &grad, &AddTo)
     }
 
     /// Lets a gradient (ones, if absent) of `tensor` flow to the variables before it, through operations of candle.
@@ -103,7 +124,7 @@ fn run(tensor: &Tensor, gradient: Option<Tensor>) -> Result<Grads> {
             let mut parts = Parts::default();
             for record in paused.records().iter().rev() {
                 parts.give(record.output.id(), &mut grads)?;
-                let Some(grad) = grads.0.remove(&record.output.id()) else { continue };
+                let Some(grad) = grads.take(record.output.id()) else { continue };
                 if let Some((whole, start)) = record.part() {
                     parts.add(whole, start, &grad)?;
                 }

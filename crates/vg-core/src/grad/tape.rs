@@ -229,6 +229,22 @@ pub(crate) fn part(x: &Tensor, start: usize, len: usize) -> Result<Tensor> {
     }
 }
 
+/// `n` equal parts of the first axis of `x`, one after the other.
+///
+/// As candle's `chunk`; while a tape records, the gradients of all parts are added up in one buffer instead of padding each with zeros.
+///
+/// # Errors
+/// [`Error::Unsupported`](crate::Error::Unsupported) when the axis cannot be cut into `n` equal parts.
+pub fn split(x: &Tensor, n: usize) -> crate::Result<Vec<Tensor>> {
+    let rows = x.dims().first().copied().unwrap_or(0);
+    if n == 0 || !rows.is_multiple_of(n) {
+        let problem = format!("{rows} rows cannot be split into {n} equal parts");
+        return Err(crate::Error::Unsupported(problem));
+    }
+    let (whole, len) = (settle(x)?, rows / n);
+    (0..n).map(|k| Ok(part(&whole, k * len, len)?)).collect()
+}
+
 /// The same tensor; while a tape records, one at which the gradients of all later operations are added up before they flow on
 /// through candle's graph.
 pub(crate) fn settle(x: &Tensor) -> Result<Tensor> {

@@ -19,5 +19,5 @@ pub use linear::{Linear, LinearConfig};
 pub use mode::{Mode, NormStats, Weights};
 pub use params::{Buffer, ParamSource, ParamStore};
 pub use recurrent::{
-    ConvGru2dCell, ConvGruConfig, ConvGruWeights, GruCell, LstmCell, LstmState, RecurrentConfig,
+    ConvGru2dCell, ConvGruConfig, ConvGruWeights, CutLstm, GruCell, LstmCell, LstmState, RecurrentConfig,
 };

@@ -10,6 +10,7 @@
 //! | [`activation`] | ReLU, leaky ReLU, tanh, sigmoid | two orders |
 //! | [`gates`] | the pointwise parts of LSTM, GRU and ConvGRU cells | one order |
 //! | [`blend`] | a foreground over a background through a mask | one order |
+//! | [`difference`] | sums of absolute or squared differences | one order |
 //! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
 //! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
@@ -28,6 +29,7 @@ pub mod batch_norm;
 pub mod blend;
 pub mod channel;
 pub mod conv;
+pub mod difference;
 pub mod gates;
 pub(crate) mod in_place;
 mod kernel;

@@ -23,6 +23,25 @@ pub fn filled(shape: &[usize], s: u32, scale: f64, shift: f64) -> Tensor {
     Tensor::from_vec(values, shape, &Device::Cpu).expect("a CPU tensor")
 }
 
+/// Number `k` of tensor `n`, in [0, 1): another hash of both, of the specifications of SVG and VideoVAE.
+pub fn uniform(n: u64, k: u64) -> f64 {
+    let mut s = (n << 32).wrapping_add(k).wrapping_add(0x9E37_79B9_7F4A_7C15);
+    s = (s ^ (s >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    s = (s ^ (s >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    s ^= s >> 31;
+    (s >> 40) as f64 / (1u64 << 24) as f64
+}
+
+/// Tensor `n` of such numbers, in the order of rows, rounded to f32.
+///
+/// # Panics
+/// When a tensor of that size cannot be made; meant for tests.
+pub fn uniform_tensor(n: u64, shape: &[usize]) -> Tensor {
+    let count: usize = shape.iter().product();
+    let values: Vec<f32> = (0..count as u64).map(|k| uniform(n, k) as f32).collect();
+    Tensor::from_vec(values, shape, &Device::Cpu).expect("a CPU tensor")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

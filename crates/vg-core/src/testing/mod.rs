@@ -13,5 +13,5 @@ pub use benchmark::Steps;
 pub use compare::{assert_close, relative_error};
 pub use conformance::random_batch;
 pub use fixture::Fixture;
-pub use formula::{filled, hashed};
+pub use formula::{filled, hashed, uniform, uniform_tensor};
 pub use parity::{Checker, ParityLine, ParityReport, Tolerance};

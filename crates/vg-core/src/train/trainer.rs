@@ -70,4 +70,10 @@ pub trait Trainer {
             format!("this model cannot start from {}: it begins with fresh weights", from.path().display());
         Err(Error::Unsupported(text))
     }
+
+    /// What a run that starts with fresh weights should know, where it would better start from another run's
+    /// ([`start_from`](Self::start_from)); nothing for most models.
+    fn missing_start(&self) -> Option<&'static str> {
+        None
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
+use vg_core::batch::CLIP_NUMBER;
 use vg_core::{Batch, BatchSpec, Error, Result};
 
 use super::plan::{Draw, Plan};
@@ -43,6 +44,10 @@ fn values(plan: &Plan, spec: &BatchSpec, draws: &[Draw]) -> Result<Vec<f32>> {
 
 fn labels(plan: &Plan, group: &str, draws: &[Draw]) -> Result<Tensor> {
     let info = plan.info();
+    if group == CLIP_NUMBER {
+        let numbers: Vec<u32> = draws.iter().map(|draw| draw.clip as u32).collect();
+        return Ok(Tensor::from_vec(numbers, draws.len(), &Device::Cpu)?);
+    }
     let label = |draw: &Draw| {
         plan.dataset().label(draw.clip, group).ok_or_else(|| {
             let groups: Vec<&str> = info.classes.keys().map(String::as_str).collect();

@@ -27,6 +27,9 @@ const DRAWS: usize = 13;
 /// Sides of the bounding box in pixels.
 const SIZES: [usize; 4] = [8, 10, 12, 14];
 
+/// Names of the colour classes: one for each choice of channels that are 128 or more, red first, then green, then blue.
+const COLOURS: [&str; 8] = ["black", "red", "green", "yellow", "blue", "magenta", "cyan", "white"];
+
 /// The data set; clip `i` is a pure function of (seed, split, `i`).
 #[derive(Clone, Debug)]
 pub struct Shapes {
@@ -77,6 +80,7 @@ impl Shapes {
             ("motion".to_owned(), motions),
             ("kind".to_owned(), names(&["circle", "square"])),
             ("size".to_owned(), SIZES.iter().map(ToString::to_string).collect()),
+            ("colour".to_owned(), names(&COLOURS)),
         ]);
         let info = SourceInfo {
             name: "shapes".to_owned(),
@@ -109,6 +113,7 @@ impl Dataset for Shapes {
             "class" | "motion" => Some(video.motion as u32),
             "kind" => Some(video.kind as u32),
             "size" => Some(video.size as u32),
+            "colour" => Some(video.colour()),
             _ => None,
         }
     }
@@ -142,6 +147,11 @@ impl Video {
             rgb: [byte(r), byte(g), byte(b)],
             points: [(last, place(cross)), point(0), point(1), point(2), (1, place(cross))],
         }
+    }
+
+    /// Class of the colour: red counts 1, green 2 and blue 4 where they are 128 or more.
+    pub fn colour(&self) -> u32 {
+        self.rgb.iter().rev().fold(0, |class, value| 2 * class + u32::from(value / 128))
     }
 
     /// Top-left corner `(y, x)` in frame `k` of `frames`, floor of the exact quartic.
@@ -231,6 +241,19 @@ mod tests {
         let high = Video::from_draws(&[1.0 - 1e-12; DRAWS]);
         assert_eq!((high.motion, high.kind, high.size, high.rgb), (1, Kind::Square, 3, [255; 3]));
         assert_eq!(high.points, [(48, 48), (48, 48), (48, 48), (48, 48), (1, 48)]);
+    }
+
+    #[test]
+    fn colours_are_told_by_which_channels_are_bright() {
+        let of = |rgb| COLOURS[Video { rgb, ..check_video() }.colour() as usize];
+        let named =
+            [[127, 0, 90], [128, 127, 0], [0, 255, 1], [200, 200, 9], [3, 4, 130], [255, 0, 255]].map(of);
+        assert_eq!(named, ["black", "red", "green", "yellow", "blue", "magenta"]);
+        assert_eq!([[0, 128, 128], [128, 128, 128]].map(of), ["cyan", "white"]);
+        let set = Shapes::new(3, Split::Train, 300, FRAMES).unwrap();
+        let mut counts = [0; 8];
+        (0..300).for_each(|clip| counts[set.label(clip, "colour").unwrap() as usize] += 1);
+        assert!(counts.iter().all(|n| (15..70).contains(n)), "{counts:?}");
     }
 
     #[test]

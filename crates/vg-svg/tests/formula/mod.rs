@@ -4,21 +4,7 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
-/// Number `k` of tensor `n`, in [0, 1): a hash of both.
-pub fn uniform(n: u64, k: u64) -> f64 {
-    let mut s = (n << 32).wrapping_add(k).wrapping_add(0x9E37_79B9_7F4A_7C15);
-    s = (s ^ (s >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    s = (s ^ (s >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    s ^= s >> 31;
-    (s >> 40) as f64 / (1u64 << 24) as f64
-}
-
-/// Tensor `n` of numbers in [0, 1).
-pub fn input(n: u64, dims: &[usize]) -> Tensor {
-    let count: usize = dims.iter().product();
-    let values: Vec<f32> = (0..count as u64).map(|k| uniform(n, k) as f32).collect();
-    Tensor::from_vec(values, dims, &Device::Cpu).unwrap()
-}
+pub use vg_core::testing::{uniform, uniform_tensor as input};
 
 /// Where a tensor stands in the official module.
 fn place(name: &str) -> (String, usize) {

@@ -1,5 +1,6 @@
 //! `cargo xtask eval`.
 
+mod attributes;
 mod control;
 mod plan;
 mod result;
@@ -18,7 +19,7 @@ pub use self::result::{conditions, significant};
 use self::sets::Set;
 use super::train::Part;
 use crate::data::Bar;
-use crate::failure::Done;
+use crate::failure::{Done, Failure};
 use crate::{console, threads};
 
 /// Most clips and frames of a clip that may be asked for: far more than anyone measures, far less than what overflows.
@@ -45,7 +46,8 @@ pub const MOST_FRAMES: u64 = 100_000;
     cargo xtask eval --real data/real --fake samples --metrics fvd,kvd\n  \
     cargo xtask eval --real future --fake predicted --metrics psnr,ssim-finn --json\n  \
     cargo xtask eval --fake samples --metrics motion,frozen,diversity --num 64\n  \
-    cargo xtask eval --data emoji --control shuffled --metrics fvd --num 256\n\n\
+    cargo xtask eval --data emoji --control shuffled --metrics fvd --num 256\n  \
+    cargo xtask eval runs/0002-videovae-shapes --data shapes --split test --metrics attributes --classifier runs/0003-videovae-shapes\n\n\
     Metrics: see crates/vg-metrics/README.md; a wrong name is answered with the nearest one.")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors
@@ -94,6 +96,13 @@ pub struct Args {
     /// Where decoded clips and statistics of real sets are kept; ROOT/cache when absent
     #[arg(long, value_name = "DIR")]
     cache: Option<PathBuf>,
+    /// Run of a classifier that was trained on real clips, for the metric `attributes`: shares of clips that show what they were asked for,
+    /// I-score and entropies, beside the bound on the clips of --data
+    #[arg(long, value_name = "DIR")]
+    classifier: Option<String>,
+    /// For the metric `attributes`, number of first frames that the model is given beside the attributes, from clips of --data
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    given: Option<u64>,
     /// Number of threads; all when absent. Changes nothing but the time
     #[arg(long, value_name = "N")]
     threads: Option<usize>,
@@ -105,6 +114,13 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: &Args) -> Result<Done> {
     threads::fix(args.threads)?;
+    if args.metrics.iter().any(|name| name == attributes::NAME) {
+        return attributes::run(args);
+    }
+    if args.classifier.is_some() || args.given.is_some() {
+        let text = "--classifier and --given are for the metric `attributes`";
+        return Err(Failure::new(text).hint("add `--metrics attributes`, or leave them out").into());
+    }
     let plan = Plan::of(args)?;
     plan.run(|result| result::print(result, args.json))?;
     Ok(Done::Good)

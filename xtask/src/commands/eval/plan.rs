@@ -244,7 +244,7 @@ pub fn model_format(source: &str) -> Result<(ClipSpec, usize)> {
     Ok((clip, trained_stride(&*experiment)?))
 }
 
-fn trained_stride(experiment: &dyn Experiment) -> Result<usize> {
+pub(super) fn trained_stride(experiment: &dyn Experiment) -> Result<usize> {
     Ok(experiment.trainer(&Init::cpu(0))?.needs().frame_stride)
 }
 

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use candle_core::Tensor;
-use vg_core::sample::SampleSpec;
+use vg_core::sample::Sampler;
 use vg_core::{BatchSource, BatchSpec, ClipSpec};
-use vg_data::{Loader, Split};
+use vg_data::Loader;
 
 use super::Args;
 use crate::data::DataChoice;
@@ -17,11 +17,12 @@ use crate::failure::Failure;
 pub(super) struct Given(Option<(Loader, BatchSpec)>);
 
 impl Given {
-    /// The frames that a model with this specification asks for.
+    /// The frames that a model asks for, or takes where it can do with and without.
     ///
     /// # Errors
     /// [`Failure`] when it asks for what the arguments do not give, or does not take what they give.
-    pub(super) fn of(args: &Args, spec: &SampleSpec) -> Result<Self> {
+    pub(super) fn of(args: &Args, sampler: &dyn Sampler) -> Result<Self> {
+        let (spec, range) = (sampler.spec(), sampler.context_range());
         if !spec.maps.is_empty() {
             let text = format!(
                 "this model needs condition maps ({}) for every clip; `sample` has none",
@@ -31,20 +32,33 @@ impl Given {
                 .hint("the sample clips of a training run show it on its data")
                 .into());
         }
-        match (spec.context_frames, &args.data) {
-            (0, None) => Ok(Self(None)),
+        let asked = args.given.map(|n| n as usize);
+        if args.data.is_none() && asked.is_some() {
+            return Err(Failure::new("--given: nothing says whose frames these are")
+                .hint("add `--data SET`")
+                .into());
+        }
+        match (*range.end(), &args.data) {
             (0, Some(name)) => {
                 let text = format!("--data {name}: this model makes clips from noise alone");
                 Err(Failure::new(text).hint("leave `--data` out").into())
             }
-            (n, None) => {
+            (_, None) if *range.start() == 0 => Ok(Self(None)),
+            (_, None) => {
+                let n = range.start();
                 Err(Failure::new(format!("this model continues clips: it needs {n} given frames for each"))
                     .hint("name a data set with `--data`, such as `--data folder:PATH`")
                     .into())
             }
-            (frames, Some(name)) => {
+            (_, Some(name)) => {
+                let frames = asked.unwrap_or((*range.start()).max(1));
+                if !range.contains(&frames) {
+                    let (low, high) = (range.start(), range.end());
+                    let text = format!("--given {frames}: this model continues {low} to {high} frames");
+                    return Err(Failure::new(text).hint("lower `--given`, or leave it out").into());
+                }
                 let root = args.root.clone().unwrap_or_else(|| PathBuf::from("data"));
-                let choice = DataChoice::new(name, Split::Train, root, None, false)?;
+                let choice = DataChoice::new(name, args.split.into(), root, None, false)?;
                 let clip = ClipSpec { frames, ..spec.clip };
                 // Which frames go with a seed depends on nothing else.
                 let loader = vg_data::source(choice.open(clip.into())?, 0);

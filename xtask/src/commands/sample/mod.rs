@@ -18,6 +18,7 @@ use vg_data::Frames;
 
 use self::given::Given;
 use self::steer::Steer;
+use super::train::Part;
 use crate::failure::{Done, Failure};
 use crate::run::{RunFolder, RunRecord};
 use crate::{clips, console, registry, threads};
@@ -35,7 +36,9 @@ const AT_ONCE: u64 = 16;
     cargo xtask sample published/ --seed 100 --out sheet.png\n  \
     cargo xtask sample runs/0002-mocogan-shapes --grid content=4,motion=6 --out swap.gif\n  \
     cargo xtask sample runs/0002-mocogan-shapes --fix content=3 --classes 0,1 --frames 32 --speed 0.5\n  \
-    cargo xtask sample runs/0003-vgan-shapes --num 4 --parts --out layers.gif")]
+    cargo xtask sample runs/0003-vgan-shapes --num 4 --parts --out layers.gif\n  \
+    cargo xtask sample runs/0004-videovae-weizmann --class 7 --attribute identity=2 --switch 5:4 --switch 10:7 --frames 15\n  \
+    cargo xtask sample runs/0004-videovae-weizmann --data weizmann --split test --given 3")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;
     /// owner/name on the Hugging Face hub in builds with the feature `hub`
@@ -49,9 +52,15 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     steer: Steer,
-    /// Data set that gives the first frames, for models that continue clips; see `cargo xtask datasets`
+    /// Data set that gives the first frames, for models that continue clips or can do so; see `cargo xtask datasets`
     #[arg(long, value_name = "SET")]
     data: Option<String>,
+    /// Number of given frames, for models that leave it open; as few as the model takes when absent
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    given: Option<u64>,
+    /// Part of the data set
+    #[arg(long, value_enum, default_value = "train", value_name = "PART")]
+    split: Part,
     /// Where downloaded data sets live; `data` when absent
     #[arg(long, value_name = "DIR")]
     root: Option<PathBuf>,
@@ -184,7 +193,7 @@ struct Made {
 }
 
 fn draw(sampler: &dyn Sampler, args: &Args, clips: u64) -> Result<Made> {
-    let mut given = Given::of(args, &sampler.spec())?;
+    let mut given = Given::of(args, sampler)?;
     let mut made = Made::default();
     for start in (0..clips).step_by(AT_ONCE as usize) {
         let range = start..clips.min(start + AT_ONCE);

@@ -55,8 +55,8 @@ impl Grid {
     }
 }
 
-/// `FRAME:CLASS`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// `FRAME:CLASS` or `FRAME:NAME=CLASS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Switch(pub ClassSwitch);
 
 impl FromStr for Switch {
@@ -64,9 +64,35 @@ impl FromStr for Switch {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = text.split_once(':').and_then(|(frame, class)| {
-            Some(ClassSwitch { frame: frame.trim().parse().ok()?, class: class.trim().parse().ok()? })
+            let frame = frame.trim().parse().ok()?;
+            Some(match class.split_once('=') {
+                Some((name, _)) if name.trim().is_empty() => return None,
+                Some((name, class)) => ClassSwitch::of(name.trim(), frame, class.trim().parse().ok()?),
+                None => ClassSwitch::new(frame, class.trim().parse().ok()?),
+            })
         });
-        parsed.map(Self).ok_or_else(|| format!("expected FRAME:CLASS, such as 8:2, got {text:?}"))
+        parsed.map(Self).ok_or_else(|| {
+            format!("expected FRAME:CLASS, such as 8:2, or FRAME:NAME=CLASS, such as 8:kind=1, got {text:?}")
+        })
+    }
+}
+
+/// `NAME=CLASS`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfAttribute {
+    pub name: String,
+    pub class: usize,
+}
+
+impl FromStr for OfAttribute {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.split_once('=').filter(|(name, _)| !name.trim().is_empty());
+        let parsed = parts.and_then(|(name, class)| {
+            Some(Self { name: name.trim().to_owned(), class: class.trim().parse().ok()? })
+        });
+        parsed.ok_or_else(|| format!("expected NAME=CLASS, such as identity=4, got {text:?}"))
     }
 }
 
@@ -82,9 +108,12 @@ pub struct Steer {
     /// Class of each clip, such as 0,0,1; from the start again where there are more clips
     #[arg(long, value_name = "K,K", value_delimiter = ',')]
     classes: Vec<usize>,
-    /// Another class from frame FRAME on, such as 8:2
-    #[arg(long, value_name = "FRAME:CLASS")]
-    switch: Option<Switch>,
+    /// Class of all clips in a label group by its name, such as identity=4, for models that have several; may be repeated
+    #[arg(long = "attribute", value_name = "NAME=K")]
+    attributes: Vec<OfAttribute>,
+    /// Another class from frame FRAME on, such as 8:2, or in a label group by its name, such as 8:kind=1; may be repeated
+    #[arg(long = "switch", value_name = "FRAME:CLASS")]
+    switches: Vec<Switch>,
     /// How fast clips move: 0.5 is half as fast, 2 twice
     #[arg(long, value_name = "S")]
     speed: Option<f64>,
@@ -126,7 +155,8 @@ impl Steer {
             classes,
             streams,
             speed: self.speed,
-            switch: self.switch.map(|s| s.0),
+            attributes: self.attributes.iter().map(|a| (a.name.clone(), vec![a.class])).collect(),
+            switches: self.switches.iter().map(|s| s.0.clone()).collect(),
             ..SampleRequest::seeds(seeds)
         }
     }
@@ -168,7 +198,23 @@ mod tests {
             let error = text.parse::<Grid>().unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        assert!("8".parse::<Switch>().unwrap_err().contains("FRAME:CLASS"));
-        assert_eq!("8:2".parse::<Switch>().unwrap().0, ClassSwitch { frame: 8, class: 2 });
+        for text in ["8", "8:=2", "8:kind", "x:2", "8:kind=x"] {
+            assert!(text.parse::<Switch>().unwrap_err().contains("FRAME:CLASS"), "{text}");
+        }
+        assert_eq!("8:2".parse::<Switch>().unwrap().0, ClassSwitch::new(8, 2));
+        assert_eq!("8: kind = 1".parse::<Switch>().unwrap().0, ClassSwitch::of("kind", 8, 1));
+        assert!("identity".parse::<OfAttribute>().unwrap_err().contains("NAME=CLASS"));
+    }
+
+    #[test]
+    fn attributes_and_switches_go_into_the_request() {
+        let attributes = ["identity=4", "kind=1"].map(|a| a.parse().unwrap()).to_vec();
+        let switches = ["5:6", "10:identity=7"].map(|s| s.parse().unwrap()).to_vec();
+        let request = Steer { attributes, switches, ..Steer::default() }.request(0, 0..2);
+        assert_eq!(
+            (&request.attributes["identity"][..], &request.attributes["kind"][..]),
+            (&[4][..], &[1][..])
+        );
+        assert_eq!(request.switches, [ClassSwitch::new(5, 6), ClassSwitch::of("identity", 10, 7)]);
     }
 }

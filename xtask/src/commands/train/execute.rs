@@ -30,6 +30,9 @@ pub fn start(args: &Args) -> Result<Done> {
     let (out, model, set) = (args.out.as_deref(), setup.model.name(), data.name.clone());
     let planned = RunFolder::plan(out, model, &set)?;
     let probe = Probe::of(&*setup.experiment, &Init::cpu(seed))?;
+    if let Some(text) = probe.missing_start.filter(|_| args.from.is_none()) {
+        console::warn(format!("{}, preset {}: {text}", setup.model.name(), setup.preset));
+    }
     let draft = Draft { args, setup: &setup, probe: &probe, threads, seed };
     if args.dry_run {
         let content = DataContent { clips: data.count()?, fingerprint: String::new() };

@@ -23,6 +23,8 @@ use crate::run::clock;
     cargo xtask train tgan --preset demo --steps 1500\n  \
     cargo xtask train tgan --data folder:clips/ --set train.lr=1e-4 --set train.flip=true\n  \
     cargo xtask train tgan --config my.toml --dry-run\n  \
+    cargo xtask train videovae --preset shapes-classifier --out runs/stage-1\n  \
+    cargo xtask train videovae --preset shapes --from runs/stage-1\n  \
     cargo xtask train --resume runs/0001-tgan-shapes --steps 5000\n\n\
     Exit codes: 0 finished, 2 error, 130 interrupted and saved.")]
 pub struct Args {
@@ -65,7 +67,8 @@ pub struct Args {
     /// Change a value of the configuration, such as `train.lr=1e-4`; may be repeated
     #[arg(long = "set", value_name = "KEY=VALUE")]
     sets: Vec<String>,
-    /// Start from weights of another run, its folder or a checkpoint, for models that can: VGAN's classifier from a discriminator
+    /// Start from weights of another run, its folder or a checkpoint, for models that can: VGAN's classifier from a
+    /// discriminator, VideoVAE's second stage from its first
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     from: Option<PathBuf>,
     /// Continue the run in a folder from its newest sound checkpoint; the run's own settings hold, and what is left of its steps or its

@@ -86,13 +86,19 @@ pub struct Probe {
     pub needs: BatchSpec,
     /// Trainable scalars by network.
     pub parameters: std::collections::BTreeMap<String, usize>,
+    /// What a run without `--from` should know.
+    pub missing_start: Option<&'static str>,
 }
 
 impl Probe {
     /// Builds the networks once to ask them.
     pub fn of(experiment: &dyn Experiment, init: &Init) -> Result<Self> {
         let trainer = experiment.trainer(init)?;
-        Ok(Self { needs: trainer.needs(), parameters: trainer.parameters() })
+        Ok(Self {
+            needs: trainer.needs(),
+            parameters: trainer.parameters(),
+            missing_start: trainer.missing_start(),
+        })
     }
 }
 

@@ -5,8 +5,10 @@ use candle_core::Tensor;
 use super::super::{Mode, ParamSource};
 use super::{Maps, RecurrentConfig, project};
 use crate::Result;
+use crate::grad::settle;
 use crate::ops::Activation;
 use crate::ops::gates::{activated_sum, lstm};
+use crate::ops::linear::linear;
 
 /// The state of an [`LstmCell`].
 #[derive(Clone, Debug)]
@@ -82,5 +84,103 @@ impl LstmCell {
         let gates = activated_sum(input, &self.0.hidden(&state.h, mode)?, Activation::Identity)?;
         let (h, c) = lstm(&gates, &state.c)?;
         Ok(LstmState { h, c })
+    }
+
+    /// The cell with its input cut behind the first `fed` numbers, for sequences in which these depend on the state before and the others
+    /// are known from the start; made once a forward pass.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`](crate::Error::Tensor) when the input is shorter.
+    pub fn cut(&self, fed: usize, mode: Mode) -> Result<CutLstm> {
+        let weight = mode.weights.see(&self.0.weight_ih);
+        let columns = |start, len| settle(&weight.narrow(1, start, len)?.contiguous()?);
+        let bias = self.0.biases.as_ref().map(|[ih, _]| mode.weights.see(ih));
+        let rest = weight.dims()[1].saturating_sub(fed);
+        Ok(CutLstm { cell: self.clone(), fed: columns(0, fed)?, known: columns(fed, rest)?, bias, mode })
+    }
+}
+
+/// An [`LstmCell`] whose input comes in two parts; see [`LstmCell::cut`].
+#[derive(Clone, Debug)]
+pub struct CutLstm {
+    cell: LstmCell,
+    fed: Tensor,
+    known: Tensor,
+    bias: Option<Tensor>,
+    mode: Mode,
+}
+
+impl CutLstm {
+    /// The gates' share of inputs that are known, `[N, I - fed]` -> `[N, 4 H]`: all steps in one product.
+    ///
+    /// # Errors
+    /// As [`linear`].
+    pub fn known(&self, x: &Tensor) -> Result<Tensor> {
+        linear(x, &self.known, self.bias.as_ref())
+    }
+
+    /// One step: `x` `[B, fed]`, and the [`known`](Self::known) share of this step.
+    ///
+    /// # Errors
+    /// As [`LstmCell::step`].
+    pub fn step(&self, x: &Tensor, known: &Tensor, state: &LstmState) -> Result<LstmState> {
+        let input = activated_sum(known, &linear(x, &self.fed, None)?, Activation::Identity)?;
+        self.cell.advance(&input, state, self.mode)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grad::{Tape, backward, split};
+    use crate::nn::ParamStore;
+    use candle_core::{DType, Device};
+
+    /// A cell whose input is cut says the same as a whole one, and its weights get the same gradients, with and without a tape.
+    #[test]
+    fn a_cut_cell_is_the_whole_one() {
+        let store = ParamStore::init(crate::Rng::new(3), DType::F64, &Device::Cpu);
+        let cell = LstmCell::new(5, 4, RecurrentConfig::default(), &store.source()).unwrap();
+        let draw = |seed, dims: (usize, usize)| {
+            crate::Rng::new(seed).stream("x").normal_tensor(dims, DType::F64, &Device::Cpu).unwrap()
+        };
+        let (fed, known) = (draw(1, (6, 2)), draw(2, (6, 3)));
+        let whole = || {
+            let mut state = cell.zero_state(2).unwrap();
+            for t in 0..3 {
+                let part = |x: &Tensor| x.narrow(0, 2 * t, 2).unwrap();
+                let x = Tensor::cat(&[part(&fed), part(&known)], 1).unwrap();
+                state = cell.step(&x, &state, Mode::TRAIN).unwrap();
+            }
+            state.h
+        };
+        let cut = || {
+            let cut = cell.cut(2, Mode::TRAIN).unwrap();
+            let shares = split(&cut.known(&known).unwrap(), 3).unwrap();
+            let mut state = cell.zero_state(2).unwrap();
+            for (t, share) in shares.iter().enumerate() {
+                state = cut.step(&fed.narrow(0, 2 * t, 2).unwrap(), share, &state).unwrap();
+            }
+            state.h
+        };
+        let grads = |run: &dyn Fn() -> Tensor| {
+            let h = run();
+            let all = backward(&h.sqr().unwrap().sum_all().unwrap()).unwrap();
+            let of = |(_, var): (String, candle_core::Var)| {
+                all.get(var.as_tensor()).unwrap().flatten_all().unwrap()
+            };
+            let mut values = vec![h.flatten_all().unwrap()];
+            values.extend(store.vars("").into_iter().map(of));
+            Tensor::cat(&values, 0).unwrap().to_vec1::<f64>().unwrap()
+        };
+        let want = grads(&whole);
+        let near = |got: Vec<f64>| {
+            assert!(got.len() == want.len() && got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-12));
+        };
+        near(grads(&cut));
+        let _tape = Tape::start();
+        near(grads(&cut));
+        assert!(split(&fed, 4).unwrap_err().to_string().contains("6 rows"));
+        assert!(cell.cut(6, Mode::TRAIN).is_err());
     }
 }

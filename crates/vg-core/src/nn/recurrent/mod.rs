@@ -13,7 +13,7 @@ use crate::ops::linear::linear;
 
 pub use conv_gru::{ConvGru2dCell, ConvGruConfig, ConvGruWeights};
 pub use gru::GruCell;
-pub use lstm::{LstmCell, LstmState};
+pub use lstm::{CutLstm, LstmCell, LstmState};
 
 /// Settings of an [`LstmCell`] or a [`GruCell`].
 #[derive(Clone, Copy, Debug, PartialEq)]
