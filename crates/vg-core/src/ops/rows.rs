@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use candle_core::{Shape, Tensor};
+use rayon::prelude::*;
 
 use super::op::{Gradients, Op, Operand, Output, binary, unary, wanted};
 use super::real::Real;
-use super::threads::{filled, for_each};
 use crate::{Error, Result};
 
 /// Row n of `x` plus row `of[n]` of `rows`: what stays the same over many frames is computed once and added to each of them.
@@ -51,20 +51,16 @@ impl Sharing {
     }
 }
 
-/// A tensor of rows of `width` elements, each made by `write` from its number.
+/// A tensor of rows of `width` elements, each made from its number by `write`, which finds zeros there.
 fn by_row<T: Real>(rows: usize, width: usize, write: impl Fn(usize, &mut [T]) + Sync + Send) -> Vec<T> {
-    // SAFETY: each task fills a row of its own, and the rows make up the tensor.
-    unsafe {
-        filled(rows * width, |out| {
-            for_each(rows, |row| {
-                let to = out.slice(row * width..(row + 1) * width);
-                T::simd().run(
-                    #[inline(always)]
-                    || write(row, to),
-                );
-            });
-        })
-    }
+    let mut out = vec![T::nil(); rows * width];
+    out.par_chunks_mut(width.max(1)).enumerate().for_each(|(row, to)| {
+        T::simd().run(
+            #[inline(always)]
+            || write(row, to),
+        );
+    });
+    out
 }
 
 fn row<T>(data: &[T], width: usize, row: usize) -> &[T] {
@@ -111,7 +107,6 @@ impl Op<1> for SumRows {
     fn run<T: Real>(&self, [x]: [Operand<'_, T>; 1]) -> Output<T> {
         let width = x.dims()[1..].iter().product();
         let sums = by_row(self.0.users.len(), width, |k, to: &mut [T]| {
-            to.fill(T::nil());
             for user in &self.0.users[k] {
                 for (t, v) in to.iter_mut().zip(row(x.data, width, *user)) {
                     *t += *v;
