@@ -10,6 +10,7 @@ mod data;
 mod failure;
 mod interrupt;
 mod machine;
+mod palette;
 mod registry;
 mod report;
 mod run;

@@ -9,6 +9,7 @@ mod help_text;
 mod leaderboard;
 mod models;
 mod parity;
+mod predict;
 mod report;
 mod sample;
 mod stabilize;
@@ -53,6 +54,7 @@ enum Command {
     Train(Box<train::Args>),
     Sample(sample::Args),
     Eval(Box<eval::Args>),
+    Predict(predict::Args),
     Leaderboard(leaderboard::Args),
     Report(report::Args),
     Parity(parity::Args),
@@ -77,6 +79,7 @@ impl Cli {
             Command::Train(args) => train::run(&args),
             Command::Sample(args) => sample::run(&args),
             Command::Eval(args) => eval::run(&args),
+            Command::Predict(args) => predict::run(&args),
             Command::Leaderboard(args) => leaderboard::run(&args),
             Command::Report(args) => report::run(&args),
             Command::Parity(args) => parity::run(&args),

@@ -5,19 +5,10 @@ use plotters::prelude::*;
 use vg_metrics::Measurement;
 
 use crate::failure::Failure;
+use crate::palette::{COLOURS, FONT};
 
 /// Pixels.
 const SIZE: (u32, u32) = (640, 360);
-const FONT: &str = "sans-serif";
-/// Okabe and Ito's colours, which the colour-blind tell apart.
-const COLOURS: [RGBColor; 6] = [
-    RGBColor(0, 114, 178),
-    RGBColor(213, 94, 0),
-    RGBColor(0, 158, 115),
-    RGBColor(204, 121, 167),
-    RGBColor(230, 159, 0),
-    RGBColor(86, 180, 233),
-];
 
 /// A metric over time.
 pub struct Curve {

@@ -1,0 +1,100 @@
+//! What continues clips: a model, or the copy of the last given frame.
+
+use anyhow::Result;
+use candle_core::Tensor;
+use vg_core::model::Init;
+use vg_core::sample::{SampleRequest, SampleSpec, Sampler};
+
+use super::Task;
+use crate::commands::sample;
+use crate::failure::Failure;
+
+/// Seeds of futures: future n of the k-th clip has `first + n step + k`, so that asking for more futures keeps the first ones.
+#[derive(Clone, Copy)]
+pub(super) struct Seeds {
+    pub first: u64,
+    pub step: u64,
+}
+
+/// Something that continues clips.
+pub(super) trait Contestant {
+    fn name(&self) -> &str;
+
+    /// How many futures of the `wanted` ones differ.
+    fn samples(&self, wanted: u64) -> u64;
+
+    /// Futures of clips `[B, C, T, H, W]`: whole clips of the same size, `samples` of them, each with other random numbers.
+    fn futures(&self, truth: &Tensor, task: &Task, samples: u64, seeds: Seeds) -> Result<Vec<Tensor>>;
+}
+
+/// The copy of the last given frame.
+pub(super) struct Copy;
+
+impl Contestant for Copy {
+    fn name(&self) -> &'static str {
+        "copy of the last given frame"
+    }
+
+    fn samples(&self, _wanted: u64) -> u64 {
+        1
+    }
+
+    fn futures(&self, truth: &Tensor, task: &Task, _samples: u64, _seeds: Seeds) -> Result<Vec<Tensor>> {
+        let given = truth.narrow(2, 0, task.past)?;
+        let last = given.narrow(2, task.past - 1, 1)?;
+        let mut frames = vec![given];
+        frames.extend((task.past..task.clip.frames).map(|_| last.clone()));
+        Ok(vec![Tensor::cat(&frames, 2)?])
+    }
+}
+
+/// A trained model.
+pub(super) struct Model {
+    name: String,
+    sampler: Box<dyn Sampler>,
+}
+
+impl Model {
+    pub(super) fn open(name: &str) -> Result<Self> {
+        let weights = sample::open(name)?;
+        let sampler = sample::experiment(&weights)?.sampler(&weights, &Init::cpu(0))?;
+        Ok(Self { name: name.to_owned(), sampler })
+    }
+
+    pub(super) fn spec(&self) -> SampleSpec {
+        self.sampler.spec()
+    }
+
+    /// Frames that it is given: as few as it takes, but one.
+    pub(super) fn past(&self) -> Result<usize> {
+        let range = self.sampler.context_range();
+        if *range.end() == 0 {
+            let text = format!("{} makes clips from noise alone and continues none", self.name);
+            return Err(Failure::new(text).hint("measure it with `cargo xtask eval`").into());
+        }
+        Ok((*range.start()).max(1))
+    }
+}
+
+impl Contestant for Model {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn samples(&self, wanted: u64) -> u64 {
+        wanted
+    }
+
+    fn futures(&self, truth: &Tensor, task: &Task, samples: u64, seeds: Seeds) -> Result<Vec<Tensor>> {
+        let (clips, context) = (truth.dim(0)? as u64, truth.narrow(2, 0, task.past)?.contiguous()?);
+        let future = |n: u64| {
+            let first = seeds.first.wrapping_add(n.wrapping_mul(seeds.step));
+            let seeds = (0..clips).map(|k| first.wrapping_add(k));
+            let context = Some(context.clone());
+            let request =
+                SampleRequest { context, frames: Some(task.clip.frames), ..SampleRequest::seeds(seeds) };
+            Ok(self.sampler.sample(&request)?.tensor)
+        };
+        (0..samples).map(future).collect()
+    }
+}

@@ -1,0 +1,44 @@
+//! Futures of given clips.
+
+mod program;
+
+use program::Place;
+
+#[test]
+fn models_are_scored_on_the_same_clips() {
+    let place = Place::new();
+    place.good("train svg --preset tiny --steps 2 --samples 0 --out run");
+    place.good("train svg --preset tiny --set variant=deterministic --steps 2 --samples 0 --out blind");
+    place.good("predict run blind --data shapes --num 3 --samples 4 --frames 6 --out futures");
+    for name in ["psnr.svg", "ssim.svg", "ssim-svg.svg", "1-run.gif", "2-blind.gif"] {
+        assert!(place.join(&format!("futures/{name}")).is_file(), "{name}");
+    }
+    let scores = std::fs::read_to_string(place.join("futures/scores.json")).unwrap();
+    let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+    let mean = |k: usize, metric: &str| scores[k]["metrics"][metric]["mean"]["mean"].as_f64().unwrap();
+    assert_eq!([0, 1, 2].map(|k| scores[k]["samples"].as_u64().unwrap()), [1, 4, 4]);
+    assert_eq!(scores[1]["metrics"]["ssim"]["curve"].as_array().unwrap().len(), 4, "2 of 6 are given");
+    // Networks that have learned nothing are far behind the copy.
+    assert!(mean(0, "psnr") > mean(1, "psnr") + 3.0 && mean(0, "ssim") > mean(1, "ssim"), "{scores}");
+
+    // More futures never make the best one worse; without latents there is one.
+    place.good("predict run blind --data shapes --num 3 --samples 1 --frames 6 --out one");
+    let one = std::fs::read_to_string(place.join("one/scores.json")).unwrap();
+    let one: serde_json::Value = serde_json::from_str(&one).unwrap();
+    let single = |k: usize| one[k]["metrics"]["psnr"]["mean"]["mean"].as_f64().unwrap();
+    assert!(mean(1, "psnr") > single(1), "{scores} {one}");
+    assert_eq!(mean(2, "psnr"), single(2));
+}
+
+#[test]
+fn what_cannot_be_compared_is_refused() {
+    let place = Place::new();
+    place.good("train svg --preset tiny --steps 1 --samples 0 --out run");
+    place.error("predict run --data shapes --frames 2", &["--frames 2", "ask for 3"]);
+    place.good("train tgan --preset tiny --steps 1 --samples 0 --out gan");
+    place.error("predict gan --data shapes", &["noise alone", "eval"]);
+    place.good("train svg --preset tiny --set clip.channels=3 --steps 1 --samples 0 --out colour");
+    place.error("predict run colour --data shapes", &["colour continues", "given the same"]);
+    place.error("predict nowhere --data shapes", &["nowhere does not exist"]);
+    assert!(!place.join("predictions").exists(), "refused before there is a folder");
+}
