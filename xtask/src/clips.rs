@@ -11,6 +11,8 @@ use vg_data::media;
 pub const FRAMES_PER_SEC: f64 = 10.0;
 /// Clips smaller than this are enlarged where no scale is asked for, so that one sees something.
 const COMFORTABLE: usize = 64;
+/// Width of the border of given frames, in pixels.
+const BORDER: usize = 2;
 /// Frames of a clip in the picture of a table.
 const STILLS: usize = 4;
 
@@ -72,6 +74,20 @@ pub fn write_stills(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> R
 fn enlarged(frames: Vec<Frames>, scale: Option<usize>) -> Vec<Frames> {
     let scale = scale.unwrap_or_else(|| comfortable(&frames));
     frames.into_iter().map(|f| enlarge(f, scale)).collect()
+}
+
+/// Draws a bright border around the first frames, which were given.
+pub fn mark_given(clip: &mut Frames, past: usize) {
+    let size = clip.size();
+    let (h, w, c) = (size.height, size.width, size.channels);
+    for frame in clip.data.chunks_exact_mut(size.bytes()).take(past) {
+        for (at, pixel) in frame.chunks_exact_mut(c).enumerate() {
+            let (y, x) = (at / w, at % w);
+            if y.min(h - 1 - y).min(x).min(w - 1 - x) < BORDER {
+                pixel.fill(255);
+            }
+        }
+    }
 }
 
 /// Refuses a file ending that cannot be written, before any work is done.

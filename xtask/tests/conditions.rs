@@ -3,6 +3,7 @@
 mod program;
 
 use program::Place;
+use vg_data::decode::{Format, Origin, decode_whole};
 
 #[test]
 fn parts_lie_beside_the_clips() {
@@ -42,6 +43,34 @@ fn clips_go_on_from_several_given_frames() {
     place.error("sample run", &["2 given frames", "--data"]);
     place.good("sample run --data shapes --num 3 --frames 7 --out clips.gif");
     place.error("sample run --data shapes --frames 2 --out none.gif", &["ask for at least 3"]);
+}
+
+#[test]
+fn a_clip_goes_on_from_a_file() {
+    let place = Place::new();
+    place.good("train svg --preset tiny --steps 1 --samples 0 --out run");
+    place.good("sample run --data shapes --num 1 --frames 8 --scale 1 --out clip.gif");
+    let frames = |text: &str| place.good(&format!("sample run --context {text} --json"));
+    place.good("sample run --context clip.gif --num 3 --frames 9 --out futures.gif");
+    assert!(place.join("futures.gif").is_file());
+    let whole = frames("clip.gif --num 1 --scale 1 --out whole.png");
+    assert!(whole.stdout.contains("\"clips\":1"), "{}", whole.stdout);
+    // A row for the clip itself, and one for its future; both begin with the same given frames.
+    let sheet = Origin::File(place.join("whole.png"), Format::Png);
+    let sheet = decode_whole(&sheet, 1).unwrap();
+    let (side, line) = ((sheet.height - 1) / 2, sheet.width * sheet.channels);
+    let given = |row: usize| -> Vec<&[u8]> {
+        let lines = (row * (side + 1)..).take(side);
+        lines.map(|y| &sheet.data[y * line..][..2 * side * sheet.channels]).collect()
+    };
+    assert_eq!(given(0), given(1));
+    assert!(given(0)[0][..side * sheet.channels].iter().all(|v| *v == 255), "a border");
+    place.error("sample run --context none.gif", &["none.gif"]);
+    place.good("sample run --data shapes --num 1 --frames 3 --scale 1 --out sheet.png");
+    place.error("sample run --context sheet.png", &["has 1 frames", "2 are needed"]);
+    place.error("sample run --context clip.gif --data shapes", &["cannot be used with"]);
+    place.good("train tgan --preset tiny --steps 1 --samples 0 --out gan");
+    place.error("sample gan --context clip.gif", &["noise alone"]);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod animation;
 mod ffmpeg;
 mod record;
+mod single;
 mod sniff;
 mod strip;
 mod y4m;
@@ -15,6 +16,7 @@ pub(crate) use self::ffmpeg::{Running, file_url};
 pub use self::{
     ffmpeg::Ffmpeg,
     record::Record,
+    single::clip,
     sniff::{Format, sniff},
     strip::Length,
 };

@@ -6,13 +6,12 @@ use vg_data::Frames;
 use vg_metrics::best_of::BestOf;
 
 use super::Task;
+use crate::clips;
 
 /// Clips that are shown, a row each.
 pub(super) const CLIPS: usize = 8;
 /// Futures beside the best one.
 const OTHERS: usize = 4;
-/// Width of the frame around given frames, in pixels.
-const BORDER: usize = 2;
 
 /// A row for each of the first clips: the truth, the best future by `scores`, other futures. Frames that were given have a bright border
 /// in all of them.
@@ -22,25 +21,11 @@ pub(super) fn rows(truth: &Tensor, futures: &[Tensor], scores: &BestOf, task: &T
     for (clip, best) in chosen.into_iter().enumerate().take(CLIPS) {
         let others = (0..futures.len()).filter(|n| *n != best).take(OTHERS);
         let shown = std::iter::once(truth).chain(std::iter::once(best).chain(others).map(|n| &futures[n]));
-        for clips in shown {
-            let mut frames = Frames::from_tensor(&clips.narrow(0, clip, 1)?, task.pixels)?.remove(0);
-            mark_given(&mut frames, task.past);
+        for all in shown {
+            let mut frames = Frames::from_tensor(&all.narrow(0, clip, 1)?, task.pixels)?.remove(0);
+            clips::mark_given(&mut frames, task.past);
             rows.push(frames);
         }
     }
     Ok(rows)
-}
-
-/// Draws a bright border around the first frames.
-fn mark_given(clip: &mut Frames, past: usize) {
-    let size = clip.size();
-    let (h, w, c) = (size.height, size.width, size.channels);
-    for frame in clip.data.chunks_exact_mut(size.bytes()).take(past) {
-        for (at, pixel) in frame.chunks_exact_mut(c).enumerate() {
-            let (y, x) = (at / w, at % w);
-            if y.min(h - 1 - y).min(x).min(w - 1 - x) < BORDER {
-                pixel.fill(255);
-            }
-        }
-    }
 }

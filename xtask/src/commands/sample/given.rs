@@ -1,20 +1,28 @@
 //! First frames and other conditions of clips.
 
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use candle_core::Tensor;
-use vg_core::sample::Sampler;
+use candle_core::{Device, Tensor};
+use vg_core::sample::{SampleSpec, Sampler};
 use vg_core::{BatchSource, BatchSpec, ClipSpec};
-use vg_data::Loader;
+use vg_data::{Frames, Loader};
 
 use super::Args;
+use crate::clips;
 use crate::data::DataChoice;
 use crate::failure::Failure;
 
-/// Where the given frames come from; nothing for models that make clips from noise alone.
-pub(super) struct Given(Option<(Loader, BatchSpec)>);
+/// Where the given frames come from.
+pub(super) enum Given {
+    /// Models that make clips from noise alone.
+    None,
+    /// A data set: other ones for every clip.
+    Set(Box<Loader>, BatchSpec),
+    /// One clip, the same for all: what is given of it, and all of it that is there.
+    Clip { given: Tensor, whole: Frames },
+}
 
 impl Given {
     /// The frames that a model asks for, or takes where it can do with and without.
@@ -33,43 +41,91 @@ impl Given {
                 .into());
         }
         let asked = args.given.map(|n| n as usize);
-        if args.data.is_none() && asked.is_some() {
-            return Err(Failure::new("--given: nothing says whose frames these are")
-                .hint("add `--data SET`")
-                .into());
+        let source = match (&args.data, &args.context) {
+            (Some(name), _) => Some(format!("--data {name}")),
+            (None, Some(path)) => Some(format!("--context {}", path.display())),
+            (None, None) => None,
+        };
+        let Some(source) = source else {
+            if asked.is_some() {
+                return Err(Failure::new("--given: nothing says whose frames these are")
+                    .hint("add `--data SET` or `--context FILE`")
+                    .into());
+            }
+            return match *range.start() {
+                0 => Ok(Self::None),
+                n => Err(Failure::new(format!(
+                    "this model continues clips: it needs {n} given frames for each"
+                ))
+                .hint(
+                    "name a data set with `--data`, such as `--data folder:PATH`, or a clip with `--context`",
+                )
+                .into()),
+            };
+        };
+        if *range.end() == 0 {
+            let text = format!("{source}: this model makes clips from noise alone");
+            return Err(Failure::new(text).hint("leave `--data` and `--context` out").into());
         }
-        match (*range.end(), &args.data) {
-            (0, Some(name)) => {
-                let text = format!("--data {name}: this model makes clips from noise alone");
-                Err(Failure::new(text).hint("leave `--data` out").into())
-            }
-            (_, None) if *range.start() == 0 => Ok(Self(None)),
-            (_, None) => {
-                let n = range.start();
-                Err(Failure::new(format!("this model continues clips: it needs {n} given frames for each"))
-                    .hint("name a data set with `--data`, such as `--data folder:PATH`")
-                    .into())
-            }
-            (_, Some(name)) => {
-                let frames = asked.unwrap_or((*range.start()).max(1));
-                if !range.contains(&frames) {
-                    let (low, high) = (range.start(), range.end());
-                    let text = format!("--given {frames}: this model continues {low} to {high} frames");
-                    return Err(Failure::new(text).hint("lower `--given`, or leave it out").into());
-                }
-                let root = args.root.clone().unwrap_or_else(|| PathBuf::from("data"));
-                let choice = DataChoice::new(name, args.split.into(), root, None, false)?;
-                let clip = ClipSpec { frames, ..spec.clip };
-                // Which frames go with a seed depends on nothing else.
-                let loader = vg_data::source(choice.open(clip.into())?, 0);
-                Ok(Self(Some((loader, BatchSpec::clips(1, clip, spec.pixels)))))
-            }
+        let frames = asked.unwrap_or((*range.start()).max(1));
+        if !range.contains(&frames) {
+            let (low, high) = (range.start(), range.end());
+            let text = format!("--given {frames}: this model continues {low} to {high} frames");
+            return Err(Failure::new(text).hint("lower `--given`, or leave it out").into());
         }
+        let clip = ClipSpec { frames, ..spec.clip };
+        match (&args.data, &args.context) {
+            (Some(name), _) => Self::of_set(args, name, BatchSpec::clips(1, clip, spec.pixels)),
+            (None, Some(path)) => Self::of_clip(args, path, clip, &spec),
+            (None, None) => Ok(Self::None),
+        }
+    }
+
+    fn of_set(args: &Args, name: &str, wanted: BatchSpec) -> Result<Self> {
+        let root = args.root.clone().unwrap_or_else(|| PathBuf::from("data"));
+        let choice = DataChoice::new(name, args.split.into(), root, None, false)?;
+        // Which frames go with a seed depends on nothing else.
+        let loader = vg_data::source(choice.open(wanted.clip.into())?, 0);
+        Ok(Self::Set(Box::new(loader), wanted))
+    }
+
+    fn of_clip(args: &Args, path: &Path, clip: ClipSpec, spec: &SampleSpec) -> Result<Self> {
+        let most = args.steer.frames.unwrap_or(spec.clip.frames).max(clip.frames);
+        let whole = vg_data::decode::clip(path, clip.into(), most)?;
+        if whole.frames < clip.frames {
+            let (found, needed) = (whole.frames, clip.frames);
+            let text =
+                format!("--context {}: the clip has {found} frames, and {needed} are needed", path.display());
+            return Err(Failure::new(text).hint("give a longer clip").into());
+        }
+        let given = whole.to_tensor(spec.pixels, &Device::Cpu)?.narrow(2, 0, clip.frames)?.contiguous()?;
+        Ok(Self::Clip { given, whole })
+    }
+
+    /// The given clip beside its futures, with the given frames framed in all of them; what the clip lacks to their length is black. Other
+    /// clips stay as they are.
+    pub(super) fn beside(&self, mut futures: Vec<Frames>) -> Result<Vec<Frames>> {
+        let Self::Clip { given, whole } = self else { return Ok(futures) };
+        let past = given.dim(2)?;
+        if let Some(first) = futures.first()
+            && whole.frames > past
+        {
+            let mut truth = whole.clone();
+            truth.data.resize(first.frames * truth.size().bytes(), 0);
+            truth.frames = first.frames;
+            futures.insert(0, truth);
+        }
+        futures.iter_mut().for_each(|clip| clips::mark_given(clip, past));
+        Ok(futures)
     }
 
     /// Given frames `[n, C, context, H, W]` of the clips in `range`, counted from the first clip asked for.
     pub(super) fn take(&mut self, range: Range<u64>) -> Result<Option<Tensor>> {
-        let Some((loader, wanted)) = &mut self.0 else { return Ok(None) };
+        let (loader, wanted) = match self {
+            Self::None => return Ok(None),
+            Self::Clip { given, .. } => return Ok(Some(given.clone())),
+            Self::Set(loader, wanted) => (loader, wanted),
+        };
         let wanted = BatchSpec { clips: (range.end - range.start) as usize, ..wanted.clone() };
         Ok(Some(loader.batch(&wanted, range.start)?.clips))
     }

@@ -38,7 +38,8 @@ const AT_ONCE: u64 = 16;
     cargo xtask sample runs/0002-mocogan-shapes --fix content=3 --classes 0,1 --frames 32 --speed 0.5\n  \
     cargo xtask sample runs/0003-vgan-shapes --num 4 --parts --out layers.gif\n  \
     cargo xtask sample runs/0004-videovae-weizmann --class 7 --attribute identity=2 --switch 5:4 --switch 10:7 --frames 15\n  \
-    cargo xtask sample runs/0004-videovae-weizmann --data weizmann --split test --given 3")]
+    cargo xtask sample runs/0004-videovae-weizmann --data weizmann --split test --given 3\n  \
+    cargo xtask sample runs/0005-svg-digits --context clip.gif --num 5 --frames 30 --out futures.gif")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;
     /// owner/name on the Hugging Face hub in builds with the feature `hub`
@@ -55,6 +56,10 @@ pub struct Args {
     /// Data set that gives the first frames, for models that continue clips or can do so; see `cargo xtask datasets`
     #[arg(long, value_name = "SET")]
     data: Option<String>,
+    /// A clip to continue, for the same models: GIF, WebP, APNG, Y4M, a folder of numbered images, and through ffmpeg mp4, avi and others.
+    /// Its given frames are framed; beside the futures stands the clip itself as far as it goes on
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "grid", "parts"])]
+    context: Option<PathBuf>,
     /// Number of given frames, for models that leave it open; as few as the model takes when absent
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
     given: Option<u64>,
@@ -90,7 +95,9 @@ pub fn run(args: &Args) -> Result<Done> {
     threads::fix(args.threads)?;
     let weights = open(&args.source)?;
     let sampler = experiment(&weights)?.sampler(&weights, &Init::cpu(0))?;
-    let made = draw(&*sampler, args, clips)?;
+    let mut given = Given::of(args, &*sampler)?;
+    let mut made = draw(&*sampler, args, &mut given, clips)?;
+    made.clips = given.beside(made.clips)?;
     let clip = made.clips.first().map(|f| (f.frames, f.size()));
     let files = write(args, made)?;
     report(args, clips, &files, &weights, clip, started.elapsed().as_secs_f64())?;
@@ -192,8 +199,7 @@ struct Made {
     parts: BTreeMap<&'static str, Vec<Frames>>,
 }
 
-fn draw(sampler: &dyn Sampler, args: &Args, clips: u64) -> Result<Made> {
-    let mut given = Given::of(args, sampler)?;
+fn draw(sampler: &dyn Sampler, args: &Args, given: &mut Given, clips: u64) -> Result<Made> {
     let mut made = Made::default();
     for start in (0..clips).step_by(AT_ONCE as usize) {
         let range = start..clips.min(start + AT_ONCE);

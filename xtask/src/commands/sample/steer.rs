@@ -101,7 +101,7 @@ impl FromStr for OfAttribute {
 pub struct Steer {
     /// Frames a clip; the model's own length when absent
     #[arg(long, value_name = "T")]
-    frames: Option<usize>,
+    pub(super) frames: Option<usize>,
     /// Class of all clips, for models with classes; drawn from the seed when absent
     #[arg(long, value_name = "K", conflicts_with = "classes")]
     class: Option<usize>,
