@@ -15,19 +15,44 @@ fn models_are_scored_on_the_same_clips() {
     }
     let scores = std::fs::read_to_string(place.join("futures/scores.json")).unwrap();
     let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
-    let mean = |k: usize, metric: &str| scores[k]["metrics"][metric]["mean"]["mean"].as_f64().unwrap();
-    assert_eq!([0, 1, 2].map(|k| scores[k]["samples"].as_u64().unwrap()), [1, 4, 4]);
-    assert_eq!(scores[1]["metrics"]["ssim"]["curve"].as_array().unwrap().len(), 4, "2 of 6 are given");
+    let mean =
+        |k: usize, metric: &str| scores["scores"][k]["metrics"][metric]["mean"]["mean"].as_f64().unwrap();
+    assert_eq!([0, 1, 2].map(|k| scores["scores"][k]["samples"].as_u64().unwrap()), [1, 4, 4]);
+    assert_eq!(
+        scores["scores"][1]["metrics"]["ssim"]["curve"].as_array().unwrap().len(),
+        4,
+        "2 of 6 are given"
+    );
     // Networks that have learned nothing are far behind the copy.
     assert!(mean(0, "psnr") > mean(1, "psnr") + 3.0 && mean(0, "ssim") > mean(1, "ssim"), "{scores}");
+
+    // Only the learned prior tells what it expects; shapes know of no turns.
+    let expected = scores["uncertainty"].as_array().unwrap();
+    assert_eq!(expected.len(), 1);
+    assert_eq!(expected[0]["frames"].as_array().unwrap().len(), 5);
+    assert!(place.join("futures/uncertainty.svg").is_file());
+    assert!(!place.join("futures/uncertainty-turns.svg").exists());
 
     // More futures never make the best one worse; without latents there is one.
     place.good("predict run blind --data shapes --num 3 --samples 1 --frames 6 --out one");
     let one = std::fs::read_to_string(place.join("one/scores.json")).unwrap();
     let one: serde_json::Value = serde_json::from_str(&one).unwrap();
-    let single = |k: usize| one[k]["metrics"]["psnr"]["mean"]["mean"].as_f64().unwrap();
+    let single = |k: usize| one["scores"][k]["metrics"]["psnr"]["mean"]["mean"].as_f64().unwrap();
     assert!(mean(1, "psnr") > single(1), "{scores} {one}");
     assert_eq!(mean(2, "psnr"), single(2));
+}
+
+#[test]
+fn expectations_are_averaged_around_the_bounces_of_digits() {
+    let place = Place::new();
+    place.good("train svg --preset tiny --data digits --steps 1 --samples 0 --out run");
+    place.good("predict run --data digits,drawn,digits=1 --num 8 --samples 1 --frames 20 --out futures");
+    assert!(place.join("futures/uncertainty-turns.svg").is_file());
+    let scores = std::fs::read_to_string(place.join("futures/scores.json")).unwrap();
+    let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
+    let turns = scores["uncertainty"][0]["turns"].as_object().unwrap();
+    assert!(turns.contains_key("1") && turns.contains_key("-4"), "{turns:?}");
+    assert!(turns["1"]["mean"].as_f64().unwrap() > 0.0);
 }
 
 #[test]

@@ -268,6 +268,16 @@ pub trait Sampler {
         Err(Error::Unsupported("this model makes clips and does not tell what clips show".into()))
     }
 
+    /// How open the future of given clips is, for models that learn it: clips `[B, C, T, H, W]` of the size and scale of [`Sampler::spec`] ->
+    /// `[B, T - 1]`, where column k is the spread that the model expects at frame k + 1 from the frames before it, on a scale of the
+    /// model's own. `None` from models that do not tell.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for clips of another size, [`Error::Unsupported`] for clips that are too short.
+    fn uncertainty(&self, _clips: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
+
     /// One clip per seed. Clip k depends on seed k alone, not on its neighbours in the batch.
     ///
     /// # Errors

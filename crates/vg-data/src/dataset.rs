@@ -33,6 +33,12 @@ pub trait Dataset: Send + Sync {
         false
     }
 
+    /// Frames of clip `clip` behind which it goes on in a way that the frames up to there do not tell, where the set knows: the bounces of
+    /// `digits`, whose new speed shows in the frame after.
+    fn turns(&self, _clip: usize) -> Vec<usize> {
+        Vec::new()
+    }
+
     /// How clips for training are drawn where it is not all of them in turn.
     fn hierarchy(&self) -> Option<&Hierarchy> {
         None
@@ -63,6 +69,9 @@ impl<D: Dataset + ?Sized> Dataset for Box<D> {
     }
     fn endless(&self) -> bool {
         (**self).endless()
+    }
+    fn turns(&self, clip: usize) -> Vec<usize> {
+        (**self).turns(clip)
     }
     fn hierarchy(&self) -> Option<&Hierarchy> {
         (**self).hierarchy()

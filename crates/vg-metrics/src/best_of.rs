@@ -111,7 +111,8 @@ impl BestOf {
 }
 
 impl CurvePoint {
-    fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
+    /// Of the values at one frame, one a clip.
+    pub fn of(values: impl Iterator<Item = f64> + Clone) -> Self {
         let FiniteMean { mean, finite, infinite } = FiniteMean::of(values.clone());
         let half_band = mean.filter(|_| finite > 1).map(|mean| {
             let squares: f64 = values.filter(|v| v.is_finite()).map(|v| (v - mean) * (v - mean)).sum();

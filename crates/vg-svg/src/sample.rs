@@ -112,6 +112,14 @@ impl Sampler for SvgSampler {
         }
     }
 
+    /// Standard deviation of the learned prior, the square root of [`SvgSampler::prior_variance`]; nothing in the other variants.
+    fn uncertainty(&self, clips: &Tensor) -> Result<Option<Tensor>> {
+        match self.networks.prior() {
+            Some(_) => Ok(Some(self.prior_variance(clips)?.sqrt()?)),
+            None => Ok(None),
+        }
+    }
+
     /// The given frames and what follows them, as many together as are asked for. One clip of given frames and many seeds make many futures;
     /// the deterministic variant has one.
     ///

@@ -25,6 +25,11 @@ pub(super) trait Contestant {
 
     /// Futures of clips `[B, C, T, H, W]`: whole clips of the same size, `samples` of them, each with other random numbers.
     fn futures(&self, truth: &Tensor, task: &Task, samples: u64, seeds: Seeds) -> Result<Vec<Tensor>>;
+
+    /// How open it holds the future of true clips to be: [`Sampler::uncertainty`].
+    fn uncertainty(&self, _truth: &Tensor) -> Result<Option<Tensor>> {
+        Ok(None)
+    }
 }
 
 /// The copy of the last given frame.
@@ -96,5 +101,9 @@ impl Contestant for Model {
             Ok(self.sampler.sample(&request)?.tensor)
         };
         (0..samples).map(future).collect()
+    }
+
+    fn uncertainty(&self, truth: &Tensor) -> Result<Option<Tensor>> {
+        Ok(self.sampler.uncertainty(truth)?)
     }
 }

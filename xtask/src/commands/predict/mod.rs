@@ -2,21 +2,24 @@
 
 mod contestant;
 mod curves;
+mod outcome;
 mod picture;
 mod score;
+mod uncertainty;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use vg_core::{BatchSource, BatchSpec, ClipSpec, Pixels};
-use vg_data::media;
+use vg_core::{Batch, BatchSource, BatchSpec, ClipSpec, Pixels, batch};
+use vg_data::{Dataset, Frames};
 
 use self::contestant::{Contestant, Copy, Model, Seeds};
-use self::score::{METRICS, Scores};
+use self::outcome::Outcome;
+use self::score::Scores;
+use self::uncertainty::Expectations;
 use super::train::Part;
 use crate::data::DataChoice;
 use crate::failure::{Done, Failure};
-use crate::run::write_text;
 use crate::{console, threads};
 
 /// Clips that go through a model together.
@@ -26,7 +29,8 @@ const AT_ONCE: u64 = 16;
 ///
 /// Of SAMPLES futures of a clip the best counts, for each metric by its mean over the predicted frames. All models continue the same clips;
 /// beside them stands the copy of the last given frame. OUT gets scores.json, a picture of each metric over time with 95 % bands of the mean
-/// over clips, and an animation for each model: given frames (framed), truth, the best future, other futures.
+/// over clips, and an animation for each model, a clip a row: the truth, the best future, other futures, given frames framed. Of models that
+/// tell how open they hold the future to be (SVG's learned prior), also the picture of that over time, and around the bounces of `digits`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask predict runs/0001-svg-digits --data digits\n  \
@@ -89,31 +93,57 @@ pub fn run(args: &Args) -> Result<Done> {
     std::fs::create_dir_all(&args.out)
         .map_err(|e| Failure::new(format!("{}: cannot be made", args.out.display())).because(e))?;
 
-    let mut scores = contestants
-        .iter()
-        .map(|c| Scores::new(c.name(), c.samples(args.samples), task.clip.frames - task.past))
-        .collect::<Result<Vec<_>>>()?;
-    let bar =
-        console::bar(args.num * contestants.len() as u64, "{bar:30} {pos}/{len} clips continued, {eta} left");
-    let mut shown = vec![Vec::new(); contestants.len()];
+    let entrant = |c| Entrant::new(c, args.samples, &task);
+    let mut entrants = contestants.into_iter().map(entrant).collect::<Result<Vec<_>>>()?;
+    let template = "{bar:30} {pos}/{len} clips continued, {eta} left";
+    let bar = console::bar(args.num * entrants.len() as u64, template);
     for start in (0..args.num).step_by(AT_ONCE as usize) {
         let count = AT_ONCE.min(args.num - start);
-        let wanted = BatchSpec::clips(count as usize, task.clip, task.pixels);
-        let truth = clips.batch(&wanted, start)?.clips;
-        for ((contestant, scores), shown) in contestants.iter().zip(&mut scores).zip(&mut shown) {
-            let seeds = Seeds { first: args.seed.wrapping_add(start), step: args.num };
-            let futures = contestant.futures(&truth, &task, contestant.samples(args.samples), seeds)?;
-            scores.push(&truth, &futures, &task)?;
-            if start == 0 {
-                *shown = picture::rows(&truth, &futures, scores.first(), &task)?;
-            }
+        let labels = vec![batch::CLIP_NUMBER.to_owned()];
+        let wanted = BatchSpec { labels, ..BatchSpec::clips(count as usize, task.clip, task.pixels) };
+        let batch = clips.batch(&wanted, start)?;
+        let seeds = Seeds { first: args.seed.wrapping_add(start), step: args.num };
+        for entrant in &mut entrants {
+            entrant.predict(&batch, clips.dataset(), &task, seeds)?;
             bar.inc(count);
         }
     }
     bar.finish_and_clear();
-    let results = scores.iter().map(Scores::finish).collect::<Result<Vec<_>>>()?;
-    write(args, &results, &shown, task.past)?;
-    report(args, &results)
+    let outcome = Outcome::of(&entrants)?;
+    outcome.write(&args.out, task.past)?;
+    outcome.report(args)
+}
+
+/// A contestant with what it has reached so far.
+struct Entrant {
+    contestant: Box<dyn Contestant>,
+    samples: u64,
+    scores: Scores,
+    expectations: Expectations,
+    /// Rows of its animation.
+    shown: Vec<Vec<Frames>>,
+}
+
+impl Entrant {
+    fn new(contestant: Box<dyn Contestant>, wanted: u64, task: &Task) -> Result<Self> {
+        let samples = contestant.samples(wanted);
+        let scores = Scores::new(contestant.name(), samples, task.clip.frames - task.past)?;
+        let expectations = Expectations::new(contestant.name());
+        Ok(Self { contestant, samples, scores, expectations, shown: Vec::new() })
+    }
+
+    fn predict(&mut self, batch: &Batch, dataset: &dyn Dataset, task: &Task, seeds: Seeds) -> Result<()> {
+        let truth = &batch.clips;
+        let futures = self.contestant.futures(truth, task, self.samples, seeds)?;
+        self.scores.push(truth, &futures, task)?;
+        if self.shown.is_empty() {
+            self.shown = picture::rows(truth, &futures, self.scores.first(), task)?;
+        }
+        match self.contestant.uncertainty(truth)? {
+            Some(expected) => self.expectations.push(&expected, batch, dataset),
+            None => Ok(()),
+        }
+    }
 }
 
 /// The clips that all models continue alike.
@@ -145,50 +175,4 @@ fn task(args: &Args, models: &[Model]) -> Result<Task> {
         }
     }
     Ok(Task { clip: ClipSpec { frames, ..spec.clip }, past, pixels: spec.pixels })
-}
-
-fn write(args: &Args, results: &[score::Result], shown: &[Vec<vg_data::Frames>], past: usize) -> Result<()> {
-    let text = |name: &str, text: String| write_text(&args.out.join(name), &text);
-    text("scores.json", serde_json::to_string_pretty(results)?)?;
-    for metric in METRICS {
-        text(&format!("{metric}.svg"), curves::svg(metric, results, past)?)?;
-    }
-    for (n, (result, rows)) in results.iter().zip(shown).enumerate().skip(1) {
-        let columns = rows.len() / picture::CLIPS.min(args.num as usize);
-        let path = args.out.join(format!("{n}-{}.gif", file_name(&result.model)));
-        media::write_grid(&path, rows, columns, crate::clips::FRAMES_PER_SEC)?;
-    }
-    Ok(())
-}
-
-/// The last part of a path, such as `0001-svg-digits`.
-fn file_name(model: &str) -> String {
-    let last = model.trim_end_matches('/').rsplit('/').next().unwrap_or(model);
-    last.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect()
-}
-
-fn report(args: &Args, results: &[score::Result]) -> Result<Done> {
-    if args.json {
-        console::json(&serde_json::json!({ "out": args.out, "clips": args.num, "scores": results }))?;
-        return Ok(Done::Good);
-    }
-    let width = results.iter().map(|r| r.model.len()).max().unwrap_or(0);
-    console::result(format!("{:width$}  samples      psnr    ssim  ssim-svg", "model"))?;
-    for result in results {
-        let mean = |metric: &str| result.metrics[metric].mean.mean.unwrap_or(f64::INFINITY);
-        console::result(format!(
-            "{:width$}  {:7}  {:8.3}  {:.4}    {:.4}",
-            result.model,
-            result.samples,
-            mean("psnr"),
-            mean("ssim"),
-            mean("ssim-svg")
-        ))?;
-    }
-    console::result(format!(
-        "{}: {} clips, scores.json, pictures and animations",
-        args.out.display(),
-        args.num
-    ))?;
-    Ok(Done::Good)
 }

@@ -155,6 +155,21 @@ impl Dataset for Digits {
         self.config.endless && self.split == Split::Train
     }
 
+    /// Random bounces of any of the digits.
+    fn turns(&self, clip: usize) -> Vec<usize> {
+        if self.config.bounce == Bounce::Mirror {
+            return Vec::new();
+        }
+        let mut tape = self.tape(clip);
+        let mut turns = vec![false; self.config.frames];
+        for _ in 0..self.config.digits {
+            self.pick_image(&mut tape);
+            let path = motion::walk(&mut || tape.unit(), self.config.frames, self.config.bounce);
+            turns.iter_mut().zip(path).for_each(|(turn, place)| *turn |= place.hit);
+        }
+        (0..turns.len()).filter(|frame| turns[*frame]).collect()
+    }
+
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
         let of_epoch = if self.endless() { clip % self.info.clips as usize } else { clip };
         super::check_picks(&self.info, self.config.frames, of_epoch, picks)?;
@@ -195,6 +210,35 @@ mod tests {
         let config = config(digits, bounce);
         let images = Images::Glyphs(Glyphs::new(Split::Train));
         Digits::new("digits", 4, Split::Train, images, config).unwrap()
+    }
+
+    /// A digit goes straight on but behind its turns; it bounces at walls alone.
+    #[test]
+    fn turns_are_where_a_digit_changes_its_way() {
+        let set = digits(1, Bounce::Random);
+        let mut seen = 0;
+        for clip in 0..20 {
+            let mut tape = set.tape(clip);
+            set.pick_image(&mut tape);
+            let path = motion::path(&mut || tape.unit(), FRAMES, Bounce::Random);
+            let step = |k: usize| {
+                let ((ax, ay), (bx, by)) = (path[k], path[k + 1]);
+                (bx as i64 - ax as i64, by as i64 - ay as i64)
+            };
+            let turns = set.turns(clip);
+            seen += turns.len();
+            for turn in &turns {
+                let (x, y) = path[*turn];
+                assert!([x, y].iter().any(|at| [0, 31].contains(at)), "clip {clip}, frame {turn}: {x} {y}");
+            }
+            // The step into a wall is cut short, and the one behind has the new speed.
+            let straight = |frame: &usize| !turns.contains(frame) && !turns.contains(&(frame + 1));
+            for frame in (1..FRAMES - 1).filter(straight) {
+                assert_eq!(step(frame - 1), step(frame), "clip {clip}, frame {frame}, turns {turns:?}");
+            }
+        }
+        assert!(seen > 20, "{seen}");
+        assert!(digits(1, Bounce::Mirror).turns(0).is_empty());
     }
 
     #[test]

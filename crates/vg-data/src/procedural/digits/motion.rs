@@ -21,6 +21,20 @@ pub fn integer(tape: &mut impl FnMut() -> f64, low: i64, high: i64) -> i64 {
 /// Corners `(x, y)` of a digit in each frame, all in 0..=31. Draws x, y, dx, dy, then what bounces need: for a hit in y before one
 /// in x, first the component that hit, then the other.
 pub fn path(tape: &mut impl FnMut() -> f64, frames: usize, bounce: Bounce) -> Vec<(usize, usize)> {
+    walk(tape, frames, bounce).into_iter().map(|place| place.corner).collect()
+}
+
+/// Where a digit is in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// `(x, y)`, both in 0..=31.
+    pub corner: (usize, usize),
+    /// Whether it has just hit a wall: its speed is a new one from here on.
+    pub hit: bool,
+}
+
+/// [`path`] with its hits.
+pub fn walk(tape: &mut impl FnMut() -> f64, frames: usize, bounce: Bounce) -> Vec<Place> {
     let mut state = State {
         x: integer(tape, 0, WALL),
         y: integer(tape, 0, WALL),
@@ -29,11 +43,12 @@ pub fn path(tape: &mut impl FnMut() -> f64, frames: usize, bounce: Bounce) -> Ve
     };
     (0..frames)
         .map(|_| {
+            let hit = [state.x, state.y].iter().any(|at| !(0..WALL).contains(at));
             state.bounce(tape, bounce);
             let corner = (state.x as usize, state.y as usize);
             state.x += state.dx;
             state.y += state.dy;
-            corner
+            Place { corner, hit }
         })
         .collect()
 }
