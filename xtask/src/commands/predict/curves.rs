@@ -59,7 +59,13 @@ impl Chart<'_> {
             .y_label_area_size(56)
             // Room for the names.
             .build_cartesian_2d(left..right, low..high + 0.3 * (high - low))?;
-        chart.configure_mesh().x_desc(self.axis).light_line_style(WHITE).label_style((FONT, 13)).draw()?;
+        chart
+            .configure_mesh()
+            .x_desc(self.axis)
+            .x_label_formatter(&|x| format!("{x:.0}"))
+            .light_line_style(WHITE)
+            .label_style((FONT, 13))
+            .draw()?;
         for (Line { label, points }, colour) in self.lines.iter().zip(COLOURS.iter().cycle()) {
             let upper = points.iter().map(|(x, y, band)| (*x, y + band));
             let lower = points.iter().rev().map(|(x, y, band)| (*x, y - band));
