@@ -47,8 +47,9 @@ impl DownBlock {
         })
     }
 
-    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.norm.forward_with(&self.conv.forward(x, mode)?, Activation::Relu, mode)
+    /// `steps` time steps at once, as [`BatchNorm::forward_steps`] takes them.
+    pub(crate) fn forward(&self, x: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
+        self.norm.forward_steps(&self.conv.forward(x, mode)?, steps, Activation::Relu, mode)
     }
 }
 
@@ -70,7 +71,8 @@ impl UpBlock {
         })
     }
 
-    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.norm.forward_with(&self.conv.forward(x, mode)?, Activation::Relu, mode)
+    /// `steps` time steps at once, as [`BatchNorm::forward_steps`] takes them.
+    pub(crate) fn forward(&self, x: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
+        self.norm.forward_steps(&self.conv.forward(x, mode)?, steps, Activation::Relu, mode)
     }
 }
