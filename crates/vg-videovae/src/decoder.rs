@@ -58,7 +58,7 @@ impl Decoder {
     /// # Errors
     /// [`vg_core::Error::Shape`] for an input of another size.
     pub fn forward(&self, input: &Tensor, mode: Mode) -> Result<Tensor> {
-        self.frames(&self.maps(input, mode)?, 1, mode)
+        self.frames(&self.maps(input, mode)?, mode)
     }
 
     /// The first feature maps `[N, C', S', S']`; rows do not see each other.
@@ -73,15 +73,14 @@ impl Decoder {
         Ok(self.fc2.forward(&hidden, mode)?.reshape((input.dim(0)?, channels, height, width))?)
     }
 
-    /// Frames of first feature maps. With batch statistics these are of the frames of a time step; of `steps` steps the frames of the first
-    /// clip come first, then those of the next.
+    /// Frames of first feature maps. With batch statistics these are of the frames given together.
     ///
     /// # Errors
-    /// [`vg_core::Error::Shape`] for maps of another size, or when they are no multiple of `steps`.
-    pub fn frames(&self, maps: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
+    /// [`vg_core::Error::Shape`] for maps of another size.
+    pub fn frames(&self, maps: &Tensor, mode: Mode) -> Result<Tensor> {
         let mut x = maps.clone();
         for block in &self.blocks {
-            x = block.forward(&x, steps, mode)?;
+            x = block.forward(&x, mode)?;
         }
         self.last.forward_with(&x, self.activation, mode)
     }

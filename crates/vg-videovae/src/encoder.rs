@@ -45,20 +45,19 @@ impl Encoder {
     /// # Errors
     /// [`vg_core::Error::Shape`] when the frames are not of the configured size.
     pub fn forward(&self, frames: &Tensor, keep: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
-        self.vectors(&self.maps(frames, keep, 1, mode)?, mode)
+        self.vectors(&self.maps(frames, keep, mode)?, mode)
     }
 
-    /// The last feature maps, flat: `[N, flat]`. With batch statistics these are of the frames of a time step; of `steps` steps the frames
-    /// of the first clip come first, then those of the next.
+    /// The last feature maps, flat: `[N, flat]`. With batch statistics these are of the frames given together.
     ///
     /// # Errors
-    /// As [`Encoder::forward`], and when the frames are no multiple of `steps`.
-    pub fn maps(&self, frames: &Tensor, keep: Option<&Tensor>, steps: usize, mode: Mode) -> Result<Tensor> {
+    /// As [`Encoder::forward`].
+    pub fn maps(&self, frames: &Tensor, keep: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
         let [channels, side] = self.dims;
         expect_dims!("frames", frames.dims(), [N, (channels), (side), (side)])?;
         let mut x = frames.contiguous()?;
         for block in &self.blocks {
-            x = block.forward(&x, steps, mode)?;
+            x = block.forward(&x, mode)?;
         }
         if let Some(keep) = keep {
             let (n, channels) = keep.dims2()?;

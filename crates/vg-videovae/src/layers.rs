@@ -47,9 +47,8 @@ impl DownBlock {
         })
     }
 
-    /// `steps` time steps at once, as [`BatchNorm::forward_steps`] takes them.
-    pub(crate) fn forward(&self, x: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
-        self.norm.forward_steps(&self.conv.forward(x, mode)?, steps, Activation::Relu, mode)
+    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.norm.forward_with(&self.conv.forward(x, mode)?, Activation::Relu, mode)
     }
 }
 
@@ -71,8 +70,7 @@ impl UpBlock {
         })
     }
 
-    /// `steps` time steps at once, as [`BatchNorm::forward_steps`] takes them.
-    pub(crate) fn forward(&self, x: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
-        self.norm.forward_steps(&self.conv.forward(x, mode)?, steps, Activation::Relu, mode)
+    pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        self.norm.forward_with(&self.conv.forward(x, mode)?, Activation::Relu, mode)
     }
 }

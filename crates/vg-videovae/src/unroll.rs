@@ -41,33 +41,22 @@ pub(crate) fn frames(clips: &Tensor) -> Result<Vec<Tensor>> {
 
 /// Vectors `[T * B, latent]` of frames `[B, C, H, W]`.
 ///
-/// All frames go through together; batch statistics are those of a time step, in the order of time, which fixes what the running ones
-/// become. `keep` `[T, B, C']` is as in [`Encoder::forward`](crate::Encoder::forward).
+/// With running statistics all frames go through together. With batch statistics those of a time step do, in the order of time, which
+/// fixes what the running ones become; `keep` `[T, B, C']` is as in [`Encoder::forward`](crate::Encoder::forward).
 ///
 /// # Errors
 /// [`Error::Shape`] for frames of another size.
 pub fn encode(networks: &Networks, frames: &[Tensor], keep: Option<&Tensor>, mode: Mode) -> Result<Tensor> {
-    let (encoder, steps) = (&networks.encoder, frames.len());
-    let all = by_clip(&Tensor::cat(frames, 0)?, steps)?;
-    let keep = keep.map(|keep| by_clip(&keep.flatten_to(1)?, steps)).transpose()?;
-    let maps = encoder.maps(&all, keep.as_ref(), steps, mode)?;
-    encoder.vectors(&by_step(&maps, steps)?, mode)
-}
-
-/// Rows `[T * B, ...]` in the order `[B * T, ...]`.
-fn by_clip(rows: &Tensor, steps: usize) -> Result<Tensor> {
-    swapped(rows, steps, rows.dim(0)? / steps.max(1))
-}
-
-/// Rows `[B * T, ...]` in the order `[T * B, ...]`.
-fn by_step(rows: &Tensor, steps: usize) -> Result<Tensor> {
-    swapped(rows, rows.dim(0)? / steps.max(1), steps)
-}
-
-/// Rows `[outer * inner, ...]` as `[inner * outer, ...]`.
-fn swapped(rows: &Tensor, outer: usize, inner: usize) -> Result<Tensor> {
-    let dims: Vec<usize> = [outer, inner].into_iter().chain(rows.dims()[1..].iter().copied()).collect();
-    Ok(rows.contiguous()?.reshape(dims)?.transpose(0, 1)?.contiguous()?.flatten_to(1)?)
+    let encoder = &networks.encoder;
+    if mode.norm == vg_core::nn::NormStats::Running && keep.is_none() {
+        return encoder.forward(&Tensor::cat(frames, 0)?, None, mode);
+    }
+    let maps = |(t, frame): (usize, &Tensor)| {
+        let keep = keep.map(|keep| keep.get(t)).transpose()?;
+        encoder.maps(frame, keep.as_ref(), mode)
+    };
+    let maps = frames.iter().enumerate().map(maps).collect::<Result<Vec<_>>>()?;
+    encoder.vectors(&Tensor::cat(&maps, 0)?, mode)
 }
 
 /// Goes through clips with the frames' own posteriors: everything that does not depend on h is made for all frames together.
@@ -128,10 +117,10 @@ pub fn unroll(
     Ok(Unrolled { frames, residual, appearance, posterior, prior, latents, states, rec, kl })
 }
 
-/// Frames of the decoder's inputs `[T * B, ...]`, by time step.
+/// Frames of the decoder's inputs `[T * B, ...]`, a time step at a time from the first layer with a batch norm on.
 fn decode(networks: &Networks, inputs: &Tensor, steps: usize, mode: Mode) -> Result<Vec<Tensor>> {
-    let maps = by_clip(&networks.decoder.maps(inputs, mode)?, steps)?;
-    split(&by_step(&networks.decoder.frames(&maps, steps, mode)?, steps)?, steps)
+    let maps = split(&networks.decoder.maps(inputs, mode)?, steps)?;
+    maps.iter().map(|maps| networks.decoder.frames(maps, mode)).collect()
 }
 
 fn compare(frames: &[Tensor], targets: &[Tensor], kind: Reconstruction) -> Result<Tensor> {
