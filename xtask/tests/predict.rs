@@ -17,7 +17,11 @@ fn models_are_scored_on_the_same_clips() {
     let scores: serde_json::Value = serde_json::from_str(&scores).unwrap();
     let mean =
         |k: usize, metric: &str| scores["scores"][k]["metrics"][metric]["mean"]["mean"].as_f64().unwrap();
-    assert_eq!([0, 1, 2].map(|k| scores["scores"][k]["samples"].as_u64().unwrap()), [1, 4, 4]);
+    assert_eq!(
+        [0, 1, 2].map(|k| scores["scores"][k]["samples"].as_u64().unwrap()),
+        [1, 4, 1],
+        "without latents there is one"
+    );
     assert_eq!(
         scores["scores"][1]["metrics"]["ssim"]["curve"].as_array().unwrap().len(),
         4,
@@ -65,5 +69,19 @@ fn what_cannot_be_compared_is_refused() {
     place.good("train svg --preset tiny --set clip.channels=3 --steps 1 --samples 0 --out colour");
     place.error("predict run colour --data shapes", &["colour continues", "given the same"]);
     place.error("predict nowhere --data shapes", &["nowhere does not exist"]);
+    place.error("predict run --data shapes --num 1001", &["shapes has 1000 clips", "1001 are needed"]);
+    place.good("train svg --preset tiny --set train.frame_stride=2 --steps 1 --samples 0 --out fast");
+    place.error("predict run fast --data shapes", &["every 2.", "given the same"]);
     assert!(!place.join("predictions").exists(), "refused before there is a folder");
+    place.good("predict fast --data shapes --num 2 --samples 1");
+    place
+        .error("predict fast --data shapes --num 2 --samples 1", &["predictions", "something in the folder"]);
+}
+
+/// Batch statistics need two clips together, whatever the number.
+#[test]
+fn no_clip_is_left_alone() {
+    let place = Place::new();
+    place.good("train svg --preset tiny --set sample.norm=batch --steps 1 --samples 0 --out run");
+    place.good("predict run --data shapes --num 17 --samples 2");
 }

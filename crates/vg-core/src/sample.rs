@@ -268,6 +268,11 @@ pub trait Sampler {
         Err(Error::Unsupported("this model makes clips and does not tell what clips show".into()))
     }
 
+    /// Whether clips of equal requests differ by their seeds.
+    fn varies(&self) -> bool {
+        true
+    }
+
     /// How open the future of given clips is, for models that learn it: clips `[B, C, T, H, W]` of the size and scale of [`Sampler::spec`] ->
     /// `[B, T - 1]`, where column k is the spread that the model expects at frame k + 1 from the frames before it, on a scale of the
     /// model's own. `None` from models that do not tell.

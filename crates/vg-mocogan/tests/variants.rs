@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device, Tensor};
-use vg_core::checkpoint::Weights;
+use vg_core::checkpoint::{CheckpointReader, CheckpointWriter, Progress, Weights};
 use vg_core::config::{ConfigSource, resolve};
 use vg_core::grad::Tape;
 use vg_core::model::{Init, Model};
@@ -337,4 +337,32 @@ fn image_to_video_samples_from_given_frames() {
     assert_ne!(frame(0, 5), frame(1, 5));
     let three = SampleRequest { context: frames(3), ..SampleRequest::seeds([1, 2]) };
     assert!(sampler.sample(&three).unwrap_err().to_string().contains("give 1 or 2"));
+}
+
+/// What is saved to sample with is the average of the generator, or the generator itself where there is none; either way a run goes on
+/// from a checkpoint as if it had not stopped.
+#[test]
+fn samples_come_from_the_average_where_there_is_one() {
+    for (average, differs) in [("train.average=0.9", true), ("train.average=0", false)] {
+        let mut nets = trainer(&[average]);
+        for k in 1..=2 {
+            step(&mut nets, k, 0).unwrap();
+        }
+        let mut saved = CheckpointWriter::default();
+        nets.save(&mut saved).unwrap();
+        let name = "generator.main.0.weight";
+        let live = nets.store().tensors(name)[name].clone();
+        assert_eq!(pixels(&saved.model_tensors()[name]) != pixels(&live), differs, "{average}");
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("step");
+        saved.write(&path, "mocogan", "{}", Progress::default()).unwrap();
+        let mut again = trainer(&[average]);
+        again.load(&CheckpointReader::open(&path).unwrap()).unwrap();
+        assert_eq!(step(&mut nets, 3, 0).unwrap(), step(&mut again, 3, 0).unwrap(), "{average}");
+        let clips = |nets: &MocoganTrainer| {
+            pixels(&nets.sampler().unwrap().sample(&SampleRequest::seeds([5])).unwrap().tensor)
+        };
+        assert_eq!(clips(&nets), clips(&again), "{average}");
+    }
 }

@@ -27,6 +27,8 @@ pub struct Decoder {
     last: Kernel,
     upsampled: bool,
     features: usize,
+    /// Channels of the feature maps, finest first.
+    widths: Vec<usize>,
 }
 
 impl Decoder {
@@ -59,7 +61,7 @@ impl Decoder {
             }
         };
         let upsampled = config.backbone.kind == BackboneKind::Vgg;
-        Ok(Self { first, levels, last: Kernel::Transposed(last), upsampled, features })
+        Ok(Self { first, levels, last: Kernel::Transposed(last), upsampled, features, widths })
     }
 
     /// What feature maps add to the frames that are decoded beside them; `skips` are those of [`Encoded`](crate::Encoded), finest first.
@@ -71,6 +73,9 @@ impl Decoder {
             let (expected, found) = (self.levels.len(), skips.len());
             let problem = format!("the decoder needs {expected} feature maps, and there are {found}");
             return Err(Error::Unsupported(problem));
+        }
+        for (skip, width) in skips.iter().zip(&self.widths) {
+            expect_dims!("feature maps beside a frame", skip.dims(), [B, (*width), H, W])?;
         }
         let share = |(blocks, skip): (&Vec<Block>, &Tensor)| self.joint(blocks).skip(skip, mode);
         Ok(Given(self.levels.iter().zip(skips.iter().rev()).map(share).collect::<Result<_>>()?))

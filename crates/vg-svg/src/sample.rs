@@ -112,6 +112,11 @@ impl Sampler for SvgSampler {
         }
     }
 
+    /// Not in the deterministic variant.
+    fn varies(&self) -> bool {
+        self.config.latent() > 0
+    }
+
     /// Standard deviation of the learned prior, the square root of [`SvgSampler::prior_variance`]; nothing in the other variants.
     fn uncertainty(&self, clips: &Tensor) -> Result<Option<Tensor>> {
         match self.networks.prior() {

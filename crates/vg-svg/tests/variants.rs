@@ -217,6 +217,21 @@ fn requests_that_cannot_be_served_are_named() {
     assert!(error(long).contains("1 to 1024"));
 }
 
+#[test]
+fn feature_maps_of_other_networks_are_refused() {
+    let nets = trainer(&[]);
+    let networks = nets.networks();
+    let frames = noise(1, [2, 1, 1]).squeeze(2).unwrap();
+    let encoded = networks.encoder.forward(&frames, Mode::EVAL).unwrap();
+    assert!(networks.decoder.given(&encoded.skips, Mode::EVAL).is_ok());
+    let halved: Vec<Tensor> =
+        encoded.skips.iter().map(|skip| skip.narrow(1, 0, skip.dim(1).unwrap() / 2).unwrap()).collect();
+    let error = networks.decoder.given(&halved, Mode::EVAL).unwrap_err().to_string();
+    assert!(error.contains("feature maps beside a frame"), "{error}");
+    let error = networks.decoder.given(&encoded.skips[1..], Mode::EVAL).unwrap_err().to_string();
+    assert!(error.contains("feature maps, and there are"), "{error}");
+}
+
 /// A prediction sees the frames before it and, through the posterior, its own target; none after it.
 #[test]
 fn predictions_do_not_see_later_frames() {

@@ -90,11 +90,11 @@ impl BatchNorm {
     ) -> Result<Tensor> {
         let gamma = mode.weights.see(&self.gamma);
         let beta = self.beta.as_ref().map(|b| mode.weights.see(b));
-        let eps = self.config.eps;
+        let (eps, folded) = (self.config.eps, self.fold(x, steps)?);
         match mode.norm {
             NormStats::Batch => {
                 // The steps of a clip lie side by side: seen as channels, each has statistics of its own.
-                let (folded, whole) = (self.fold(x, steps)?, x.shape());
+                let whole = x.shape();
                 let gamma = repeat(&gamma, steps)?;
                 let beta = beta.map(|beta| repeat(&beta, steps)).transpose()?;
                 let (y, stats) = batch_norm_train(&folded, &gamma, beta.as_ref(), eps, activation)?;

@@ -19,13 +19,18 @@ use crate::{
 pub fn clip(path: &Path, size: FrameSize, most: usize) -> Result<Frames> {
     let origin = origin(path)?;
     let (mut data, mut count) = (Vec::new(), 0);
-    decode(&origin, size, Fit::Crop, 1, &Ffmpeg::default(), &mut |frame| {
-        if count < most {
-            data.extend_from_slice(frame);
-            count += 1;
+    let ended = decode(&origin, size, Fit::Crop, 1, &Ffmpeg::default(), &mut |frame| {
+        if count == most {
+            return Err(Error::Unsupported("more frames than are wanted".into()));
         }
+        data.extend_from_slice(frame);
+        count += 1;
         Ok(())
-    })?;
+    });
+    // With enough frames, what lies behind them does not matter, damaged or not: reading ends there.
+    if count < most {
+        ended?;
+    }
     if count == 0 {
         return Err(Error::format(path, "it has no frames"));
     }

@@ -14,7 +14,7 @@ use vg_metrics::{Input, Measurement, Panel, RealStore};
 
 pub use self::control::Control;
 use self::plan::needs_real;
-pub use self::plan::{Plan, Subject, Wishes, model_format};
+pub use self::plan::{Plan, Subject, Wishes, model_format, trained_stride};
 pub use self::result::{conditions, significant};
 use self::sets::Set;
 use super::train::Part;

@@ -244,7 +244,11 @@ pub fn model_format(source: &str) -> Result<(ClipSpec, usize)> {
     Ok((clip, trained_stride(&*experiment)?))
 }
 
-pub(super) fn trained_stride(experiment: &dyn Experiment) -> Result<usize> {
+/// Distance between the frames of a clip in a model's training.
+///
+/// # Errors
+/// Those of its trainer.
+pub fn trained_stride(experiment: &dyn Experiment) -> Result<usize> {
     Ok(experiment.trainer(&Init::cpu(0))?.needs().frame_stride)
 }
 

@@ -6,7 +6,7 @@ use vg_core::model::Init;
 use vg_core::sample::{SampleRequest, SampleSpec, Sampler};
 
 use super::Task;
-use crate::commands::sample;
+use crate::commands::{eval, sample};
 use crate::failure::Failure;
 
 /// Seeds of futures: future n of the k-th clip has `first + n step + k`, so that asking for more futures keeps the first ones.
@@ -23,8 +23,13 @@ pub(super) trait Contestant {
     /// How many futures of the `wanted` ones differ.
     fn samples(&self, wanted: u64) -> u64;
 
-    /// Futures of clips `[B, C, T, H, W]`: whole clips of the same size, `samples` of them, each with other random numbers.
-    fn futures(&self, truth: &Tensor, task: &Task, samples: u64, seeds: Seeds) -> Result<Vec<Tensor>>;
+    /// Whether its futures are worth a picture.
+    fn is_shown(&self) -> bool {
+        true
+    }
+
+    /// Future `n` of clips `[B, C, T, H, W]`: whole clips of the same size; another one for every `n`.
+    fn future(&self, truth: &Tensor, task: &Task, seeds: Seeds, n: u64) -> Result<Tensor>;
 
     /// How open it holds the future of true clips to be: [`Sampler::uncertainty`].
     fn uncertainty(&self, _truth: &Tensor) -> Result<Option<Tensor>> {
@@ -44,12 +49,16 @@ impl Contestant for Copy {
         1
     }
 
-    fn futures(&self, truth: &Tensor, task: &Task, _samples: u64, _seeds: Seeds) -> Result<Vec<Tensor>> {
+    fn is_shown(&self) -> bool {
+        false
+    }
+
+    fn future(&self, truth: &Tensor, task: &Task, _seeds: Seeds, _n: u64) -> Result<Tensor> {
         let given = truth.narrow(2, 0, task.past)?;
         let last = given.narrow(2, task.past - 1, 1)?;
         let mut frames = vec![given];
         frames.extend((task.past..task.clip.frames).map(|_| last.clone()));
-        Ok(vec![Tensor::cat(&frames, 2)?])
+        Ok(Tensor::cat(&frames, 2)?)
     }
 }
 
@@ -57,13 +66,16 @@ impl Contestant for Copy {
 pub(super) struct Model {
     name: String,
     sampler: Box<dyn Sampler>,
+    /// Distance between frames in its training.
+    pub(super) stride: usize,
 }
 
 impl Model {
     pub(super) fn open(name: &str) -> Result<Self> {
         let weights = sample::open(name)?;
-        let sampler = sample::experiment(&weights)?.sampler(&weights, &Init::cpu(0))?;
-        Ok(Self { name: name.to_owned(), sampler })
+        let experiment = sample::experiment(&weights)?;
+        let sampler = experiment.sampler(&weights, &Init::cpu(0))?;
+        Ok(Self { name: name.to_owned(), sampler, stride: eval::trained_stride(&*experiment)? })
     }
 
     pub(super) fn spec(&self) -> SampleSpec {
@@ -87,20 +99,18 @@ impl Contestant for Model {
     }
 
     fn samples(&self, wanted: u64) -> u64 {
-        wanted
+        if self.sampler.varies() { wanted } else { 1 }
     }
 
-    fn futures(&self, truth: &Tensor, task: &Task, samples: u64, seeds: Seeds) -> Result<Vec<Tensor>> {
+    fn future(&self, truth: &Tensor, task: &Task, seeds: Seeds, n: u64) -> Result<Tensor> {
         let (clips, context) = (truth.dim(0)? as u64, truth.narrow(2, 0, task.past)?.contiguous()?);
-        let future = |n: u64| {
-            let first = seeds.first.wrapping_add(n.wrapping_mul(seeds.step));
-            let seeds = (0..clips).map(|k| first.wrapping_add(k));
-            let context = Some(context.clone());
-            let request =
-                SampleRequest { context, frames: Some(task.clip.frames), ..SampleRequest::seeds(seeds) };
-            Ok(self.sampler.sample(&request)?.tensor)
+        let first = seeds.first.wrapping_add(n.wrapping_mul(seeds.step));
+        let request = SampleRequest {
+            context: Some(context),
+            frames: Some(task.clip.frames),
+            ..SampleRequest::seeds((0..clips).map(|k| first.wrapping_add(k)))
         };
-        (0..samples).map(future).collect()
+        Ok(self.sampler.sample(&request)?.tensor)
     }
 
     fn uncertainty(&self, truth: &Tensor) -> Result<Option<Tensor>> {

@@ -7,22 +7,22 @@ mod picture;
 mod score;
 mod uncertainty;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use vg_core::{Batch, BatchSource, BatchSpec, ClipSpec, Pixels, batch};
-use vg_data::{Dataset, Frames};
+use vg_data::{Dataset, Frames, Loader};
 
 use self::contestant::{Contestant, Copy, Model, Seeds};
 use self::outcome::Outcome;
-use self::score::Scores;
+use self::score::{Chunk, Scores};
 use self::uncertainty::Expectations;
 use super::train::Part;
 use crate::data::DataChoice;
 use crate::failure::{Done, Failure};
 use crate::{console, threads};
 
-/// Clips that go through a model together.
+/// Most clips that go through a model together.
 const AT_ONCE: u64 = 16;
 
 /// Continue test clips many times, and score the best of the futures frame by frame
@@ -59,7 +59,7 @@ pub struct Args {
     /// Seed of the choice of clips and of the futures
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Folder of the results
+    /// Folder of the results, new or empty
     #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
     /// Where downloaded data sets live
@@ -79,6 +79,18 @@ struct Task {
     /// Frames that are given.
     past: usize,
     pixels: Pixels,
+    /// Distance between frames in the data set.
+    stride: usize,
+}
+
+impl Task {
+    fn batch(&self, clips: usize) -> BatchSpec {
+        BatchSpec {
+            frame_stride: self.stride,
+            labels: vec![batch::CLIP_NUMBER.to_owned()],
+            ..BatchSpec::clips(clips, self.clip, self.pixels)
+        }
+    }
 }
 
 /// Runs the command.
@@ -87,31 +99,52 @@ pub fn run(args: &Args) -> Result<Done> {
     let models = args.models.iter().map(|name| Model::open(name)).collect::<Result<Vec<_>>>()?;
     let task = task(args, &models)?;
     let choice = DataChoice::new(&args.data, args.split.into(), args.root.clone(), None, false)?;
-    let mut clips = vg_data::source(choice.open(task.clip.into())?, args.seed);
+    check_out(&args.out)?;
+    let mut clips = vg_data::source(choice.open(task.clip.into())?, args.seed).with_whole_stride();
+    check_number(args, &clips, &task)?;
     let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(Copy)];
     contestants.extend(models.into_iter().map(|model| Box::new(model) as Box<dyn Contestant>));
-    std::fs::create_dir_all(&args.out)
-        .map_err(|e| Failure::new(format!("{}: cannot be made", args.out.display())).because(e))?;
-
     let entrant = |c| Entrant::new(c, args.samples, &task);
     let mut entrants = contestants.into_iter().map(entrant).collect::<Result<Vec<_>>>()?;
     let template = "{bar:30} {pos}/{len} clips continued, {eta} left";
     let bar = console::bar(args.num * entrants.len() as u64, template);
-    for start in (0..args.num).step_by(AT_ONCE as usize) {
-        let count = AT_ONCE.min(args.num - start);
-        let labels = vec![batch::CLIP_NUMBER.to_owned()];
-        let wanted = BatchSpec { labels, ..BatchSpec::clips(count as usize, task.clip, task.pixels) };
-        let batch = clips.batch(&wanted, start)?;
+    let chunks = args.num.div_ceil(AT_ONCE);
+    for chunk in 0..chunks {
+        // Chunks of nearly one size: where batch statistics count, they are of as many clips, and never of a single one.
+        let [start, end] = [chunk, chunk + 1].map(|k| k * args.num / chunks);
+        let batch = clips.batch(&task.batch((end - start) as usize), start)?;
         let seeds = Seeds { first: args.seed.wrapping_add(start), step: args.num };
         for entrant in &mut entrants {
             entrant.predict(&batch, clips.dataset(), &task, seeds)?;
-            bar.inc(count);
+            bar.inc(end - start);
         }
     }
     bar.finish_and_clear();
     let outcome = Outcome::of(&entrants)?;
     outcome.write(&args.out, task.past)?;
     outcome.report(args)
+}
+
+/// Results of two calls in one folder could not be told apart.
+fn check_out(out: &Path) -> Result<()> {
+    let full = std::fs::read_dir(out).is_ok_and(|mut entries| entries.next().is_some());
+    if full {
+        let text = format!("--out {}: there is something in the folder", out.display());
+        return Err(Failure::new(text).hint("name another one, or remove it").into());
+    }
+    Ok(())
+}
+
+/// Every clip is to count once.
+fn check_number(args: &Args, clips: &Loader, task: &Task) -> Result<()> {
+    let there = clips.info().clips - clips.excluded(&task.batch(1));
+    if args.num > there && !(clips.dataset().endless() && there > 0) {
+        let (set, frames) = (&args.data, task.clip.frames * task.stride);
+        let text =
+            format!("{set} has {there} clips of at least {frames} frames, and {} are needed", args.num);
+        return Err(Failure::new(text).hint("lower --num or --frames, or take the other --split").into());
+    }
+    Ok(())
 }
 
 /// A contestant with what it has reached so far.
@@ -134,13 +167,24 @@ impl Entrant {
 
     fn predict(&mut self, batch: &Batch, dataset: &dyn Dataset, task: &Task, seeds: Seeds) -> Result<()> {
         let truth = &batch.clips;
-        let futures = self.contestant.futures(truth, task, self.samples, seeds)?;
-        self.scores.push(truth, &futures, task)?;
-        if self.shown.is_empty() {
-            self.shown = picture::rows(truth, &futures, self.scores.first(), task)?;
+        let future = |n: usize| self.contestant.future(truth, task, seeds, n as u64);
+        // What is shown is kept, and the best is made once more: all of them would be a lot of memory.
+        let (mut scored, mut kept) = (Chunk::new(truth, task)?, Vec::new());
+        for n in 0..self.samples as usize {
+            let made = future(n)?;
+            scored.push(&made)?;
+            if kept.len() <= picture::OTHERS {
+                kept.push(made);
+            }
+        }
+        self.scores.take(&scored)?;
+        if self.shown.is_empty() && self.contestant.is_shown() {
+            let again = |n: usize| kept.get(n).map_or_else(|| future(n), |made| Ok(made.clone()));
+            let samples = self.samples as usize;
+            self.shown = picture::rows(truth, again, self.scores.first(), samples, task)?;
         }
         match self.contestant.uncertainty(truth)? {
-            Some(expected) => self.expectations.push(&expected, batch, dataset),
+            Some(expected) => self.expectations.push(&expected, batch, dataset, task.stride),
             None => Ok(()),
         }
     }
@@ -159,20 +203,21 @@ fn task(args: &Args, models: &[Model]) -> Result<Task> {
         let (own, given) = (other.spec(), other.past()?);
         let same =
             ClipSpec { frames: spec.clip.frames, ..own.clip } == spec.clip && own.pixels == spec.pixels;
-        if !same || given != past {
+        if !same || given != past || other.stride != first.stride {
+            let given = |model: &Model, past: usize| {
+                let ClipSpec { height, width, channels, .. } = model.spec().clip;
+                format!("{past} frames of {height}x{width}x{channels}, every {}.", model.stride)
+            };
             let text = format!(
-                "{} continues {given} frames of {}x{}x{}, and {} {past} of {}x{}x{}",
+                "{} continues {}, and {} {}",
                 other.name(),
-                own.clip.height,
-                own.clip.width,
-                own.clip.channels,
+                given(other, other.past()?),
                 first.name(),
-                spec.clip.height,
-                spec.clip.width,
-                spec.clip.channels
+                given(first, past)
             );
             return Err(Failure::new(text).hint("compare models that are given the same").into());
         }
     }
-    Ok(Task { clip: ClipSpec { frames, ..spec.clip }, past, pixels: spec.pixels })
+    let clip = ClipSpec { frames, ..spec.clip };
+    Ok(Task { clip, past, pixels: spec.pixels, stride: first.stride })
 }

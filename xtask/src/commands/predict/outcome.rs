@@ -13,7 +13,7 @@ use super::uncertainty::Uncertainty;
 use super::{Args, Entrant};
 use crate::clips::FRAMES_PER_SEC;
 use crate::console;
-use crate::failure::Done;
+use crate::failure::{Done, Failure};
 use crate::run::write_text;
 
 /// All results.
@@ -36,11 +36,13 @@ impl<'a> Outcome<'a> {
 
     /// Writes scores, charts and animations to the folder `out`; the first `past` frames were given.
     pub(super) fn write(&self, out: &Path, past: usize) -> Result<()> {
+        std::fs::create_dir_all(out)
+            .map_err(|e| Failure::new(format!("{}: cannot be made", out.display())).because(e))?;
         write_text(&out.join("scores.json"), &serde_json::to_string_pretty(self)?)?;
         METRICS.iter().try_for_each(|metric| self.chart(out, metric, past))?;
         self.write_uncertainty(out)?;
-        // The copy needs no picture.
-        for (n, (result, rows)) in self.scores.iter().zip(&self.shown).enumerate().skip(1) {
+        let shown = self.scores.iter().zip(&self.shown).enumerate();
+        for (n, (result, rows)) in shown.filter(|(_, (_, rows))| !rows.is_empty()) {
             let path = out.join(format!("{n}-{}.gif", file_name(&result.model)));
             let columns = rows.first().map_or(1, Vec::len);
             media::write_grid(&path, &rows.concat(), columns, FRAMES_PER_SEC)?;
@@ -84,8 +86,12 @@ impl<'a> Outcome<'a> {
         console::result(format!("{:width$}  samples      psnr    ssim  ssim-svg", "model"))?;
         for result in &self.scores {
             let mean = |metric: &str| result.metrics[metric].mean.mean.unwrap_or(f64::INFINITY);
+            let equal = match result.metrics["psnr"].mean.infinite {
+                0 => String::new(),
+                n => format!("   {n} frames equal the truth: without them in psnr"),
+            };
             console::result(format!(
-                "{:width$}  {:7}  {:8.3}  {:.4}    {:.4}",
+                "{:width$}  {:7}  {:8.3}  {:.4}    {:.4}{equal}",
                 result.model,
                 result.samples,
                 mean("psnr"),

@@ -11,27 +11,26 @@ use crate::clips;
 /// Clips that are shown, a row each.
 const CLIPS: usize = 8;
 /// Futures beside the best one.
-const OTHERS: usize = 4;
+pub(super) const OTHERS: usize = 4;
 
 /// A row for each of the first clips: the truth, the best future by `scores`, other futures. Frames that were given have a bright border
-/// in all of them.
+/// in all of them. `future` gives the futures of a number; those up to [`OTHERS`] are wanted often.
 pub(super) fn rows(
     truth: &Tensor,
-    futures: &[Tensor],
+    future: impl Fn(usize) -> Result<Tensor>,
     scores: &BestOf,
+    samples: usize,
     task: &Task,
 ) -> Result<Vec<Vec<Frames>>> {
-    let chosen = scores.scores()?.chosen;
-    let mut rows = Vec::new();
-    for (clip, best) in chosen.into_iter().enumerate().take(CLIPS) {
-        let others = (0..futures.len()).filter(|n| *n != best).take(OTHERS);
-        let shown = std::iter::once(truth).chain(std::iter::once(best).chain(others).map(|n| &futures[n]));
-        let frames = |all: &Tensor| {
-            let mut frames = Frames::from_tensor(&all.narrow(0, clip, 1)?, task.pixels)?.remove(0);
-            clips::mark_given(&mut frames, task.past);
-            Ok(frames)
-        };
-        rows.push(shown.map(frames).collect::<Result<_>>()?);
-    }
-    Ok(rows)
+    let frames = |all: &Tensor, clip: usize| {
+        let mut frames = Frames::from_tensor(&all.narrow(0, clip, 1)?, task.pixels)?.remove(0);
+        clips::mark_given(&mut frames, task.past);
+        Ok(frames)
+    };
+    let row = |(clip, best): (usize, usize)| {
+        let others = (0..samples).filter(|n| *n != best).take(OTHERS);
+        let made = std::iter::once(best).chain(others).map(|n| frames(&future(n)?, clip));
+        std::iter::once(frames(truth, clip)).chain(made).collect::<Result<Vec<_>>>()
+    };
+    scores.scores()?.chosen.into_iter().enumerate().take(CLIPS).map(row).collect()
 }

@@ -38,17 +38,10 @@ impl Scores {
         Ok(Self { model: model.to_owned(), samples, metrics })
     }
 
-    /// Takes in futures of clips `[B, C, T, H, W]`, whole clips of the same shape.
-    pub(super) fn push(&mut self, truth: &Tensor, futures: &[Tensor], task: &Task) -> anyhow::Result<()> {
-        for clip in 0..truth.dim(0)? {
-            let real = images(truth, clip, task)?;
-            let made = futures.iter().map(|f| images(f, clip, task)).collect::<anyhow::Result<Vec<_>>>()?;
-            let pairs: Vec<(&Image, &Image)> = made.iter().flat_map(|m| real.iter().zip(m)).collect();
-            for (metric, scores) in METRICS.iter().zip(&mut self.metrics) {
-                let value = |(a, b): &(&Image, &Image)| similarity(metric, a, b);
-                let values = pairs.par_iter().map(value).collect::<vg_metrics::Result<Vec<f64>>>()?;
-                scores.push(&values)?;
-            }
+    /// Takes in all futures of some clips.
+    pub(super) fn take(&mut self, chunk: &Chunk) -> anyhow::Result<()> {
+        for (values, scores) in chunk.values.iter().zip(&mut self.metrics) {
+            values.iter().try_for_each(|of_clip| scores.push(of_clip))?;
         }
         Ok(())
     }
@@ -63,6 +56,38 @@ impl Scores {
         let metrics =
             named.map(|(name, scores)| Ok((*name, scores.scores()?))).collect::<anyhow::Result<_>>()?;
         Ok(Result { model: self.model.clone(), samples: self.samples, metrics })
+    }
+}
+
+/// Futures of some clips, of which only the scores are kept.
+pub(super) struct Chunk<'a> {
+    task: &'a Task,
+    /// Predicted frames of each clip as they really were.
+    truth: Vec<Vec<Image>>,
+    /// `[metrics][clips]`, each the frames of one future after the other.
+    values: Vec<Vec<Vec<f64>>>,
+}
+
+impl<'a> Chunk<'a> {
+    pub(super) fn new(truth: &Tensor, task: &'a Task) -> anyhow::Result<Self> {
+        let truth =
+            (0..truth.dim(0)?).map(|clip| images(truth, clip, task)).collect::<anyhow::Result<Vec<_>>>()?;
+        let values = vec![vec![Vec::new(); truth.len()]; METRICS.len()];
+        Ok(Self { task, truth, values })
+    }
+
+    /// Scores one future of every clip, `[B, C, T, H, W]`.
+    pub(super) fn push(&mut self, future: &Tensor) -> anyhow::Result<()> {
+        for (clip, real) in self.truth.iter().enumerate() {
+            let made = images(future, clip, self.task)?;
+            let pairs: Vec<(&Image, &Image)> = real.iter().zip(&made).collect();
+            for (metric, values) in METRICS.iter().zip(&mut self.values) {
+                let value = |(a, b): &(&Image, &Image)| similarity(metric, a, b);
+                let frames = pairs.par_iter().map(value).collect::<vg_metrics::Result<Vec<f64>>>()?;
+                values[clip].extend(frames);
+            }
+        }
+        Ok(())
     }
 }
 

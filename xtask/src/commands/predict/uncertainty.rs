@@ -36,13 +36,22 @@ impl Expectations {
     }
 
     /// Takes in what a model expects of a batch of clips, `[B, T - 1]`; the batch has the labels [`batch::CLIP_NUMBER`].
-    pub(super) fn push(&mut self, expected: &Tensor, batch: &Batch, dataset: &dyn Dataset) -> Result<()> {
+    pub(super) fn push(
+        &mut self,
+        expected: &Tensor,
+        batch: &Batch,
+        dataset: &dyn Dataset,
+        stride: usize,
+    ) -> Result<()> {
         let numbers = batch.label(batch::CLIP_NUMBER)?.to_vec1::<u32>()?;
         let rows = expected.to_dtype(DType::F64)?.to_vec2::<f64>()?;
         for (row, number) in rows.into_iter().zip(numbers) {
-            // Frames are counted from the clip's first one.
-            let turns =
-                if dataset.start() == Start::First { dataset.turns(number as usize) } else { Vec::new() };
+            // Frames are counted from the clip's first one, and one by one.
+            let turns = if dataset.start() == Start::First && stride == 1 {
+                dataset.turns(number as usize)
+            } else {
+                Vec::new()
+            };
             for turn in turns {
                 for offset in -AROUND..=AROUND {
                     // Entry k is of frame k + 1.

@@ -25,11 +25,11 @@ pub(super) enum Given {
 }
 
 impl Given {
-    /// The frames that a model asks for, or takes where it can do with and without.
+    /// The frames that a model asks for, or takes where it can do with and without; those of a data set are `stride` apart.
     ///
     /// # Errors
     /// [`Failure`] when it asks for what the arguments do not give, or does not take what they give.
-    pub(super) fn of(args: &Args, sampler: &dyn Sampler) -> Result<Self> {
+    pub(super) fn of(args: &Args, sampler: &dyn Sampler, stride: usize) -> Result<Self> {
         let (spec, range) = (sampler.spec(), sampler.context_range());
         if !spec.maps.is_empty() {
             let text = format!(
@@ -71,11 +71,14 @@ impl Given {
         if !range.contains(&frames) {
             let (low, high) = (range.start(), range.end());
             let text = format!("--given {frames}: this model continues {low} to {high} frames");
-            return Err(Failure::new(text).hint("lower `--given`, or leave it out").into());
+            return Err(Failure::new(text).hint(format!("give {low} to {high}, or leave it out")).into());
         }
         let clip = ClipSpec { frames, ..spec.clip };
         match (&args.data, &args.context) {
-            (Some(name), _) => Self::of_set(args, name, BatchSpec::clips(1, clip, spec.pixels)),
+            (Some(name), _) => {
+                let one = BatchSpec::clips(1, clip, spec.pixels);
+                Self::of_set(args, name, BatchSpec { frame_stride: stride, ..one })
+            }
             (None, Some(path)) => Self::of_clip(args, path, clip, &spec),
             (None, None) => Ok(Self::None),
         }

@@ -18,6 +18,7 @@ use vg_data::Frames;
 
 use self::given::Given;
 use self::steer::Steer;
+use super::eval;
 use super::train::Part;
 use crate::failure::{Done, Failure};
 use crate::run::{RunFolder, RunRecord};
@@ -56,7 +57,8 @@ pub struct Args {
     /// Data set that gives the first frames, for models that continue clips or can do so; see `cargo xtask datasets`
     #[arg(long, value_name = "SET")]
     data: Option<String>,
-    /// A clip to continue, for the same models: GIF, WebP, APNG, Y4M, a folder of numbered images, and through ffmpeg mp4, avi and others.
+    /// A clip to continue, for the same models: GIF, WebP, APNG, Y4M, a folder of numbered images, through ffmpeg mp4, avi and others, a still
+    /// picture for models that take one frame; its frames are taken one by one.
     /// Its given frames are framed; beside the futures stands the clip itself as far as it goes on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["data", "grid", "parts"])]
     context: Option<PathBuf>,
@@ -94,8 +96,11 @@ pub fn run(args: &Args) -> Result<Done> {
     let clips = check_seeds(args)?;
     threads::fix(args.threads)?;
     let weights = open(&args.source)?;
-    let sampler = experiment(&weights)?.sampler(&weights, &Init::cpu(0))?;
-    let mut given = Given::of(args, &*sampler)?;
+    let experiment = experiment(&weights)?;
+    let sampler = experiment.sampler(&weights, &Init::cpu(0))?;
+    // Given frames lie as far apart as those of the training.
+    let stride = if args.data.is_some() { eval::trained_stride(&*experiment)? } else { 1 };
+    let mut given = Given::of(args, &*sampler, stride)?;
     let mut made = draw(&*sampler, args, &mut given, clips)?;
     made.clips = given.beside(made.clips)?;
     let clip = made.clips.first().map(|f| (f.frames, f.size()));
