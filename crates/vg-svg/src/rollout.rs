@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use vg_core::nn::Mode;
+use vg_core::ops::conv::keep_weights;
 use vg_core::{Error, Result};
 
 use crate::config::Config;
@@ -45,6 +46,7 @@ pub fn rollout(
         let problem = format!("{} given frames, where the model needs {needed}", given.len());
         return Err(Error::Unsupported(problem));
     }
+    let _kept = keep_weights();
     let encode = |frame: &Tensor| networks.encoder.forward(frame, mode);
     let mut run = Run::new(networks, given[0].dims()[0], mode)?;
     let mut before = encode(&given[0])?;

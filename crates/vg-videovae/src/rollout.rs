@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use vg_core::nn::{LstmState, Mode};
+use vg_core::ops::conv::keep_weights;
 use vg_core::{Result, expect_dims};
 
 use crate::networks::Networks;
@@ -27,6 +28,7 @@ pub struct Rollout<'a> {
 /// # Errors
 /// [`vg_core::Error::Shape`] when random numbers are of another size, [`vg_core::Error::Tensor`] for other sizes.
 pub fn rollout(networks: &Networks, from: &Rollout<'_>, mode: Mode) -> Result<Vec<Tensor>> {
+    let _kept = keep_weights();
     let steps = from.attributes.len();
     expect_dims!("random numbers of a rollout", from.eps.dims(), [(steps), B, Z])?;
     let mut state = match &from.state {

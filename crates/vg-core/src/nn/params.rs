@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::init::Init;
+use crate::ops::conv::forget;
 use crate::{Error, Result, Rng};
 
 /// All parameters and running statistics of a model by full name, such as `critic.c0.weight`.
@@ -109,6 +110,7 @@ impl ParamStore {
             tensors.keys().filter(|k| !slots.contains_key(k)).map(|k| format!("{k} is not in the model")),
         );
         fitting(what, problems)?;
+        forget();
         for (name, var) in slots {
             // A copy, because the tensor may be the variable's own, from `tensors`.
             var.set(&tensors[name].to_device(&self.device)?.to_dtype(self.dtype)?.copy()?)?;

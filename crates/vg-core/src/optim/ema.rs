@@ -4,6 +4,7 @@ use candle_core::Var;
 
 use crate::checkpoint::{CheckpointReader, CheckpointWriter};
 use crate::nn::ParamStore;
+use crate::ops::conv::forget;
 use crate::ops::in_place::{Rule, lerp, update};
 use crate::ops::real::Real;
 use crate::{Error, Result};
@@ -44,6 +45,7 @@ impl Ema {
     /// # Errors
     /// [`Error::Weights`] when a tensor of the average is missing in `live`.
     pub fn update(&mut self, live: &ParamStore) -> Result<()> {
+        forget();
         let ramp = (1 + self.updates) as f64 / (10 + self.updates) as f64;
         self.updates += 1;
         let decay = match self.warmup {

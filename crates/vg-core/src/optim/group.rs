@@ -6,6 +6,7 @@ use candle_core::{Tensor, Var};
 
 use crate::checkpoint::{CheckpointReader, CheckpointWriter};
 use crate::grad::{Grads, Mark, backward, clear, rewind};
+use crate::ops::conv::forget;
 use crate::{Error, Result};
 
 /// An update rule; its state per variable lives in the [`ParamGroup`].
@@ -97,6 +98,7 @@ impl ParamGroup {
 
     /// One update from gradients; variables without one stay as they are.
     fn step(&mut self, grads: &Grads) -> Result<()> {
+        forget();
         self.steps += 1;
         for param in self.params.values() {
             if let Some(grad) = grads.get(param.var.as_tensor()) {

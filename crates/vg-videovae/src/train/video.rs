@@ -6,6 +6,7 @@ use candle_core::{DType, Tensor};
 use vg_core::checkpoint::{CheckpointReader, CheckpointWriter};
 use vg_core::model::Init;
 use vg_core::nn::{Buffer, Mode, ParamStore};
+use vg_core::ops::conv::keep_weights;
 use vg_core::optim::{ParamGroup, update};
 use vg_core::sample::Sampler;
 use vg_core::train::{StepCx, Trainer};
@@ -120,6 +121,8 @@ impl VideoTrainer {
         fixed: Option<&[Vec<u32>]>,
         draws: &Draws,
     ) -> Result<Losses> {
+        // The decoder runs once a time step, in both directions.
+        let _kept = keep_weights();
         let (out, losses, labels) = self.losses(clips, given, fixed, draws)?;
         drop(out);
         update([(&mut self.params, &losses.total)])?;

@@ -10,8 +10,8 @@ use super::super::threads::{Shared, filled, for_each, with_scratch};
 use super::geometry::Geometry;
 use super::plan::{Phase, Plan, inner_taps, offset};
 use super::region::{Block, Region, Source, Window};
-use super::strips;
-use super::weights::Packed;
+use super::weights::{Order, Packed};
+use super::{kept, strips};
 
 /// What is done to each result before it is written.
 #[derive(Clone, Copy)]
@@ -55,7 +55,8 @@ fn run<T: Real>(plan: &Plan, data: &[T], weight: &[T], finish: Finish<'_, T>) ->
     let cut = Cut::new::<T>(plan);
     let window = plan.window();
     let channels = channels_per_block(plan, &window, &cut.blocks, REGION);
-    let packed = Packed::new(plan, weight, cut.vectors * T::kernel().lanes, channels);
+    let packed = kept::packed(weight, Order::new(plan, cut.vectors * T::kernel().lanes, channels));
+    let packed = &*packed;
     let tasks = plan.groups * cut.panel_groups() * cut.blocks.len();
     // SAFETY: the tasks partition groups, panels and blocks, and the phases partition the positions of the result.
     unsafe {
@@ -65,7 +66,7 @@ fn run<T: Real>(plan: &Plan, data: &[T], weight: &[T], finish: Finish<'_, T>) ->
                 let (group, first) =
                     (rest / cut.panel_groups(), rest % cut.panel_groups() * cut.panels_at_once);
                 let panels = first..(first + cut.panels_at_once).min(cut.panels);
-                Task { plan, window: &window, packed: &packed, group, panels, block }.run(data, finish, out);
+                Task { plan, window: &window, packed, group, panels, block }.run(data, finish, out);
             });
         })
     }
@@ -125,7 +126,7 @@ struct Task<'a, T> {
 
 impl<T: Real> Task<'_, T> {
     fn run(&self, data: &[T], finish: Finish<'_, T>, out: Shared<T>) {
-        let region = Region::new(self.window, self.block, self.packed.block.min(self.plan.channels));
+        let region = Region::new(self.window, self.block, self.packed.order.block.min(self.plan.channels));
         let volume: usize = self.plan.from.iter().product();
         let source = Source {
             data: &data[self.group * self.plan.channels * volume..],
@@ -141,20 +142,20 @@ impl<T: Real> Task<'_, T> {
 
     /// Elements of the sums of one panel: `[phases of the first two axes][position][phase of the last axis][width]`.
     fn panel_sums(&self) -> usize {
-        self.plan.phases.len() * self.block.len() * self.packed.width
+        self.plan.phases.len() * self.block.len() * self.packed.order.width
     }
 
     fn add_up(&self, region: &Region, source: Source<'_, T>, piece: &mut [T], sums: &mut [T]) {
         let kernel = T::kernel();
-        let (width, across) = (self.packed.width, self.plan.interleaved());
+        let (width, across) = (self.packed.order.width, self.plan.interleaved());
         let rows = region.positions(self.block);
         let taps: Vec<Range<usize>> =
             self.plan.phases.iter().map(|p| self.taps_that_meet(region, p)).collect();
         if self.plan.channels == 0 || taps.iter().any(Range::is_empty) {
             sums.fill(T::nil());
         }
-        for first in (0..self.plan.channels).step_by(self.packed.block) {
-            let channels = first..(first + self.packed.block).min(self.plan.channels);
+        for first in (0..self.plan.channels).step_by(self.packed.order.block) {
+            let channels = first..(first + self.packed.order.block).min(self.plan.channels);
             region.pack(kernel.simd, source, channels.clone(), piece);
             for (phase, taps) in taps.iter().enumerate() {
                 let steps = steps(self.plan, &self.plan.phases[phase], region, taps, channels.len());
@@ -182,7 +183,7 @@ impl<T: Real> Task<'_, T> {
 
     fn write(&self, finish: Finish<'_, T>, sums: &mut [T], out: Shared<T>) {
         let simd = T::kernel().simd;
-        let width = self.packed.width;
+        let width = self.packed.order.width;
         for (panel, sums) in self.panels.clone().zip(sums.chunks_exact_mut(self.panel_sums())) {
             let rows = panel * width..((panel + 1) * width).min(self.plan.rows);
             if finish.bias.is_some() || finish.activation != Activation::Identity {

@@ -15,6 +15,7 @@
 mod apply;
 mod bf16;
 mod geometry;
+mod kept;
 mod op;
 mod plan;
 #[cfg(any(test, feature = "testing"))]
@@ -27,6 +28,8 @@ mod weights;
 use candle_core::{DType, Tensor};
 
 pub use geometry::{ConvParams, Precision};
+pub(crate) use kept::forget;
+pub use kept::{KeptWeights, keep_weights};
 
 use self::geometry::Geometry;
 use self::op::{Map, WeightGrad};
@@ -69,6 +72,7 @@ pub fn conv_fused(
     let geometry = Geometry::forward(input.dims(), weight.dims(), params)?;
     let op = Map { geometry, transposed: false, activation: epilogue.activation };
     check_types(input, weight)?;
+    kept::hold(weight);
     match checked_bias(&epilogue, geometry.c_out, input)? {
         Some(bias) => Ok(ternary(input, weight, bias, op)?),
         None => Ok(binary(input, weight, op)?),
@@ -111,6 +115,7 @@ pub fn conv_transpose_fused(
     let geometry = Geometry::transposed(input.dims(), weight.dims(), params, output_padding)?;
     let op = Map { geometry, transposed: true, activation: epilogue.activation };
     check_types(input, weight)?;
+    kept::hold(weight);
     match checked_bias(&epilogue, geometry.c_in, input)? {
         Some(bias) => Ok(ternary(input, weight, bias, op)?),
         None => Ok(binary(input, weight, op)?),

@@ -8,7 +8,7 @@ use super::super::op::{Gradients, Op, Operand, Output, binary, wanted};
 use super::super::real::Real;
 use super::bf16::{Bf16, Element};
 use super::geometry::{Geometry, Precision};
-use super::{apply, weight_grad};
+use super::{apply, kept, weight_grad};
 
 /// `input, weight (, bias) -> output`, or transposed `output, weight (, bias) -> input`.
 #[derive(Clone, Copy)]
@@ -72,7 +72,10 @@ impl Map {
         let (geometry, adjoint) = (self.geometry, Self::linear(self.geometry, !self.transposed));
         let (big, small) = if self.transposed { (grad, x) } else { (x, grad) };
         Ok([
-            wanted(x, || Ok(binary(grad, weight, adjoint)?))?,
+            wanted(x, || {
+                kept::hold(weight);
+                Ok(binary(grad, weight, adjoint)?)
+            })?,
             wanted(weight, || Ok(binary(big, small, WeightGrad { geometry })?))?,
         ])
     }

@@ -24,7 +24,7 @@ impl Phase {
 }
 
 /// Element strides of the weight as seen from `(group, result channel, summed channel)`.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(super) struct WeightLayout {
     pub group: usize,
     pub row: usize,

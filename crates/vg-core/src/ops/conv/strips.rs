@@ -8,9 +8,10 @@ use super::super::kernel;
 use super::super::real::Real;
 use super::super::threads::{Shared, filled, for_each, with_scratch};
 use super::apply::{Finish, channels_per_block, runs, steps, taps_that_meet};
+use super::kept;
 use super::plan::Plan;
 use super::region::{Block, Region, Source, Window};
-use super::weights::Packed;
+use super::weights::{Order, Packed};
 
 /// Elements of the piece of the input that stay in the first-level cache.
 const REGION: usize = 6 * 1024;
@@ -44,13 +45,14 @@ impl<'a> Strips<'a> {
     pub(super) fn run<T: Real>(&self, data: &[T], weight: &[T], finish: Finish<'_, T>) -> Vec<T> {
         let plan = self.plan;
         let channels = channels_per_block(plan, &self.window, &self.blocks, REGION);
-        let packed = Packed::new(plan, weight, plan.rows, channels);
+        let packed = kept::packed(weight, Order::new(plan, plan.rows, channels));
+        let packed = &*packed;
         // SAFETY: the tasks partition groups and blocks, and the phases partition the positions of the result.
         unsafe {
             filled(plan.len(), |out| {
                 for_each(plan.groups * self.blocks.len(), |i| {
                     let (group, block) = (i / self.blocks.len(), &self.blocks[i % self.blocks.len()]);
-                    self.run_task(group, block, data, &packed, finish, out);
+                    self.run_task(group, block, data, packed, finish, out);
                 });
             })
         }
@@ -66,7 +68,7 @@ impl<'a> Strips<'a> {
         out: Shared<T>,
     ) {
         let (kernel, plan) = (T::kernel(), self.plan);
-        let region = Region::new(&self.window, block, packed.block.min(plan.channels));
+        let region = Region::new(&self.window, block, packed.order.block.min(plan.channels));
         let volume: usize = plan.from.iter().product();
         let source = Source {
             data: &data[group * plan.channels * volume..],
@@ -78,8 +80,8 @@ impl<'a> Strips<'a> {
         let sums = plan.rows * stride;
         with_scratch::<T, _>(piece + plan.phases.len() * sums, |scratch| {
             let (piece, all) = scratch.split_at_mut(piece);
-            for first in (0..plan.channels).step_by(packed.block) {
-                let channels = first..(first + packed.block).min(plan.channels);
+            for first in (0..plan.channels).step_by(packed.order.block) {
+                let channels = first..(first + packed.order.block).min(plan.channels);
                 region.pack(kernel.simd, source, channels.clone(), piece);
                 for (p, (phase, c)) in plan.phases.iter().zip(all.chunks_exact_mut(sums)).enumerate() {
                     let taps = taps_that_meet(plan.outer_axis(), &region, block, phase);
