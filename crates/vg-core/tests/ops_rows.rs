@@ -5,7 +5,7 @@ use vg_core::Rng;
 use vg_core::grad::backward;
 use vg_core::nn::{BatchNorm, BatchNormConfig, Init, Mode, ParamStore};
 use vg_core::ops::Activation;
-use vg_core::ops::rows::add_rows;
+use vg_core::ops::rows::{add_rows, take_rows};
 use vg_core::testing::{assert_close, gradcheck::gradcheck};
 
 fn random(name: &str, shape: &[usize]) -> Tensor {
@@ -24,6 +24,16 @@ fn rows_are_added_and_gradients_hold() {
     gradcheck(|t| add_rows(&t[0], &t[1], &OF), &[x.clone(), rows.clone()]).unwrap();
     // Squares make the second pass see values.
     gradcheck(|t| Ok(add_rows(&t[0], &t[1], &OF)?.sqr()?), &[x, rows]).unwrap();
+}
+
+#[test]
+fn rows_are_taken_and_gradients_hold() {
+    let rows = random("rows", &[4, 3, 2]);
+    let index = Tensor::new(&OF.map(|k| k as u32), &Device::Cpu).unwrap();
+    let want = rows.index_select(&index, 0).unwrap();
+    assert_close("rows", &take_rows(&rows, &OF).unwrap(), &want, 0.0, 0.0);
+    gradcheck(|t| Ok(take_rows(&t[0], &OF)?.sqr()?), &[rows.clone()]).unwrap();
+    assert!(take_rows(&rows, &[1, 4]).unwrap_err().to_string().contains("below 4"));
 }
 
 #[test]

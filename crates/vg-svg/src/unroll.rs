@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 use vg_core::nn::Mode;
+use vg_core::ops::rows::take_rows;
 use vg_core::{Error, Result, expect_dims};
 
 use crate::config::Config;
@@ -122,10 +123,9 @@ fn skip_sources(config: &Config, frames: usize) -> Vec<usize> {
 /// The feature maps of the first `kept` of `steps` frames of each clip, `[B * kept, ...]`.
 fn first_frames(skips: &[Tensor], steps: usize, kept: usize) -> Result<Vec<Tensor>> {
     let first = |skip: &Tensor| {
-        let (rows, c, h, w) = skip.dims4()?;
-        let clips = rows / steps;
-        let kept_frames = skip.reshape((clips, steps, c, h, w))?.narrow(1, 0, kept)?;
-        Ok(kept_frames.contiguous()?.reshape((clips * kept, c, h, w))?)
+        let of: Vec<usize> =
+            (0..skip.dim(0)? / steps).flat_map(|clip| (0..kept).map(move |k| clip * steps + k)).collect();
+        take_rows(skip, &of)
     };
     skips.iter().map(first).collect()
 }

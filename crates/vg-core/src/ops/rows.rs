@@ -35,6 +35,23 @@ pub fn add_rows(x: &Tensor, rows: &Tensor, of: &[usize]) -> Result<Tensor> {
     Ok(binary(x, rows, AddRows(Arc::new(Sharing::new(of, m))))?)
 }
 
+/// The rows `of` of `x`, which may repeat; with `of` as in [`add_rows`], the row that each of those shares.
+///
+/// Differentiable to any order. candle's `narrow` would pad each gradient with zeros on its way back.
+///
+/// # Shapes
+/// - `x` `[M, ...]`; returns `[N, ...]` for N entries of `of` below M
+///
+/// # Errors
+/// [`Error::Shape`] for a scalar or entries that are no rows.
+pub fn take_rows(x: &Tensor, of: &[usize]) -> Result<Tensor> {
+    let m = x.dims().first().copied().unwrap_or(0);
+    if x.rank() == 0 || of.iter().any(|row| *row >= m) {
+        return Err(Error::shape("numbers of rows", format!("below {m}"), of));
+    }
+    Ok(unary(x, TakeRows(Arc::new(Sharing::new(of, m))))?)
+}
+
 /// Which rows belong together.
 struct Sharing {
     /// Shared row of each row.
