@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::init::Init;
+use crate::grad::replaying;
 use crate::{Error, Result, Rng};
 
 /// All parameters and running statistics of a model by full name, such as `critic.c0.weight`.
@@ -210,8 +211,14 @@ impl Buffer {
     /// Replaces the value; other precisions are converted.
     ///
     /// # Errors
-    /// [`Error::Tensor`] when the shapes differ.
+    /// [`Error::Tensor`] when the shapes differ; [`Error::Unsupported`] while a part of a step is
+    /// [run again](crate::grad::recompute) for its gradients, which must not move a statistic a second time.
     pub fn set(&self, value: &Tensor) -> Result<()> {
+        if replaying() {
+            return Err(Error::Unsupported(
+                "a running statistic would be moved again by a recomputation; run its layer in the mode that the recomputed function is given".into(),
+            ));
+        }
         Ok(self.0.set(&value.detach().to_dtype(self.0.dtype())?)?)
     }
 
