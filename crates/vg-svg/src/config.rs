@@ -131,6 +131,13 @@ pub struct Train {
     pub eps: f64,
     /// Mirror each clip left-right with probability one half; not in the official code.
     pub flip: bool,
+    /// Clips whose gradients are taken at a time, for less memory; 0 for all of a step. Batch norms then see these alone.
+    #[serde(default)]
+    pub micro_batch: usize,
+    /// Run the levels of encoder and decoder again for their gradients instead of keeping all that they compute: the same numbers with less
+    /// memory in more time.
+    #[serde(default)]
+    pub recompute: bool,
 }
 
 /// Statistics that batch norms use when clips are continued.

@@ -114,6 +114,8 @@ impl Reference {
                 beta2: 0.999,
                 eps: 1e-8,
                 flip: false,
+                micro_batch: 0,
+                recompute: false,
             },
             sample: Sample {
                 frames: self.n_eval,

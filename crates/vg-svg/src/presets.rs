@@ -91,6 +91,8 @@ fn paper() -> Config {
             beta2: 0.999,
             eps: 1e-8,
             flip: false,
+            micro_batch: 0,
+            recompute: false,
         },
         sample: Sample { frames: 30, norm: SampleNorm::Running },
     }
