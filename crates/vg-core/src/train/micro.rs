@@ -153,7 +153,7 @@ mod tests {
             let before = mark();
             let (grads, means) = accumulate(7, micro, &step).unwrap();
             for (_, var) in store.vars("") {
-                let (got, want) = (values(&grads.get(&var).unwrap()), values(&whole.get(&var).unwrap()));
+                let (got, want) = (values(grads.get(&var).unwrap()), values(whole.get(&var).unwrap()));
                 assert!(
                     got.iter().zip(&want).all(|(a, b)| (a - b).abs() < 1e-14),
                     "{micro}: {got:?} {want:?}"

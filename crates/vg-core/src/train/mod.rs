@@ -10,7 +10,7 @@ mod trainer;
 pub use driver::{Budget, CHECKPOINTS, Driver, Outcome, Schedule};
 pub use log::{Scalar, StepLog};
 pub use micro::{Part, accumulate};
-pub use observer::{Observer, Silent, StepReport};
+pub use observer::{ClassRows, Observer, Silent, StepReport};
 pub use stats::{StatsFile, StatsLine, read_stats};
 pub use trainer::{StepCx, Trainer};
 
