@@ -4,6 +4,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 use vg_core::ClipSpec;
+use vg_core::ops::conv::Precision;
 
 /// Everything about an SVG.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -138,6 +139,10 @@ pub struct Train {
     /// memory in more time.
     #[serde(default)]
     pub recompute: bool,
+    /// Of the products of all convolutions, in training and in sampling from its weights: `full`, or `bf16` where that is faster on this CPU.
+    /// Weights, gradients and the optimizer stay f32.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 /// Statistics that batch norms use when clips are continued.

@@ -36,7 +36,11 @@ impl SvgTrainer {
     /// [`vg_core::Error::Config`] for a configuration that does not make sense.
     pub fn new(config: &Config, init: &Init) -> Result<Self> {
         let rng = Rng::new(init.seed).child("weights", 0);
-        Self::over(ParamStore::init(rng, init.dtype, &init.device), config, init)
+        Self::over(
+            ParamStore::init(rng, init.dtype, &init.device).precision(config.train.precision),
+            config,
+            init,
+        )
     }
 
     /// Networks over a store of parameters.

@@ -56,6 +56,28 @@ fn recomputed_steps_are_those_of_the_plain_one_bit_for_bit() {
     }
 }
 
+/// Products in bf16 change the losses by the rounding of their operands; weights stay f32.
+#[test]
+fn steps_in_bf16_stay_near_those_in_f32() {
+    let losses = |precision: &str| {
+        let sets = ["backbone.width=32", "train.batch=4", precision];
+        let mut trainer = trainer(&sets, DType::F32);
+        let (clips, draws) = given(&trainer, &sets, DType::F32);
+        let step = |_| {
+            let _tape = Tape::start();
+            values(&trainer.train(&clips, &draws).unwrap().total)[0]
+        };
+        let losses: Vec<f64> = (0..3).map(step).collect();
+        assert!(trainer.store().vars("").iter().all(|(_, var)| var.dtype() == DType::F32));
+        losses
+    };
+    let (full, narrow) = (losses("train.precision=full"), losses("train.precision=bf16"));
+    for (full, narrow) in full.iter().zip(&narrow) {
+        assert!((full - narrow).abs() < 0.03 * full, "{full} {narrow}");
+    }
+    assert!(tiny(&["train.precision=f16"]).unwrap_err().to_string().contains("bf16"));
+}
+
 /// With running statistics no clip depends on another: parts, an odd one included, add up to the batch.
 #[test]
 fn gradients_of_parts_add_up_to_those_of_the_batch() {

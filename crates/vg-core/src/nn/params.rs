@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor, Var};
 
 use super::init::Init;
 use crate::grad::replaying;
+use crate::ops::conv::Precision;
 use crate::{Error, Result, Rng};
 
 /// All parameters and running statistics of a model by full name, such as `critic.c0.weight`.
@@ -18,6 +19,7 @@ pub struct ParamStore {
     shared: Arc<Mutex<Shared>>,
     dtype: DType,
     device: Device,
+    precision: Precision,
 }
 
 struct Shared {
@@ -53,7 +55,13 @@ impl ParamStore {
     fn new(origin: Origin, dtype: DType, device: &Device) -> Self {
         let (vars, buffers, problems) = Default::default();
         let shared = Arc::new(Mutex::new(Shared { origin, vars, buffers, problems }));
-        Self { shared, dtype, device: device.clone() }
+        Self { shared, dtype, device: device.clone(), precision: Precision::Full }
+    }
+
+    /// With products of this precision in all convolutions that are made from its sources from now on, whatever their own settings say.
+    /// Parameters, results, gradients, norms and optimizers keep their type: f32 weights need no master copies.
+    pub fn precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The cursor at the root.
@@ -186,6 +194,11 @@ impl ParamSource {
     /// A running statistic: saved with the parameters, never trained.
     pub fn buffer(&self, name: &str, shape: &[usize], value: f64) -> Result<Buffer> {
         Ok(Buffer(self.store.make(&self.full(name), shape, Init::Const(value), false)?))
+    }
+
+    /// Of the products of convolutions that are made here; see [`ParamStore::precision`].
+    pub fn precision(&self) -> Precision {
+        self.store.precision
     }
 
     /// Full name of this place, empty at the root.
