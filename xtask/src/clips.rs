@@ -27,6 +27,15 @@ pub fn write(path: &Path, clips: &Clips, scale: Option<usize>) -> Result<()> {
     write_frames(path, frames, scale)
 }
 
+/// Writes clips side by side as one animation, small ones enlarged as by [`write()`].
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_row(path: &Path, frames: Vec<Frames>) -> Result<()> {
+    let frames = enlarged(frames, None);
+    media::write_grid(path, &frames, frames.len(), FRAMES_PER_SEC)
+}
+
 /// [`write()`] for clips that are decoded already.
 pub fn write_frames(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> Result<()> {
     let frames = enlarged(frames, scale);
@@ -34,6 +43,17 @@ pub fn write_frames(path: &Path, frames: Vec<Frames>, scale: Option<usize>) -> R
         return media::write(path, &media::sheet(&frames, 1)?, FRAMES_PER_SEC);
     }
     media::write_grid(path, &frames, columns(frames.len()), FRAMES_PER_SEC)
+}
+
+/// Writes clips as one animation with `columns` clips a row, or as a sheet with one clip a row for `.png`.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_rows(path: &Path, frames: Vec<Frames>, columns: usize, scale: Option<usize>) -> Result<()> {
+    if ending(path) == "png" {
+        return write_frames(path, frames, scale);
+    }
+    media::write_grid(path, &enlarged(frames, scale), columns, FRAMES_PER_SEC)
 }
 
 /// Writes clips as a table with `columns` clips a row: one animation, and a PNG picture beside it with [`STILLS`] frames of each clip

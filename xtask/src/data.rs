@@ -130,7 +130,13 @@ fn warn_of_skipped(name: &str, report: &Report) {
     if skipped.is_empty() {
         return;
     }
-    console::warn(format!("{name}: broken files left out: {} (with --strict an error)", skipped.len()));
+    let absent = skipped.iter().filter(|s| s.problem.ends_with("there is no such file")).count();
+    let broken = skipped.len() - absent;
+    for (what, count) in [("broken", broken), ("missing", absent)] {
+        if count > 0 {
+            console::warn(format!("{name}: {what} files left out: {count} (with --strict an error)"));
+        }
+    }
     for s in skipped.iter().take(NAMED) {
         console::warn(format!("  {}: {}", s.name, s.problem));
     }

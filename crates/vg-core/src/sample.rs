@@ -1,6 +1,7 @@
 //! Drawing clips from a trained model.
 
 mod attributes;
+mod classes;
 mod groups;
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use crate::batch::Pixels;
 use crate::{ClipSpec, Error, Result, Rng, expect_dims};
 
 pub use self::attributes::{Attribute, ClassSwitch};
+pub use self::classes::{ClassNames, evenly_chosen};
 pub use self::groups::{Groups, Rows};
 
 /// What a sampler makes and takes.

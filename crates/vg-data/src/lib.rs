@@ -32,6 +32,7 @@ pub mod emoji;
 pub mod fetch;
 pub mod folder;
 mod frames;
+mod kinetics;
 pub mod kth;
 mod list;
 mod loader;

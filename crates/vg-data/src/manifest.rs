@@ -23,6 +23,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("kth", include_str!("../../../datasets/kth.toml")),
     ("bair", include_str!("../../../datasets/bair.toml")),
     ("chairs", include_str!("../../../datasets/chairs.toml")),
+    ("kinetics600", include_str!("../../../datasets/kinetics600.toml")),
     ("ucf101", include_str!("../../../datasets/ucf101.toml")),
     ("vgan-golf", include_str!("../../../datasets/vgan-golf.toml")),
     ("vgan-beach", include_str!("../../../datasets/vgan-beach.toml")),
@@ -113,9 +114,11 @@ pub enum Form {
     WeizmannStrips,
     /// Folders of rendered views.
     Chairs,
+    /// Official lists of Kinetics and the videos that are there.
+    Kinetics,
     /// Clips that a list file of each split names.
     Lists {
-        /// The list of each split, below the folder of the set.
+        /// The list of each split, below the folder of the set; `{}` stands for the number of the official split.
         train: String,
         /// Likewise.
         test: String,

@@ -13,7 +13,7 @@ use crate::{
     cache::Recipe,
     chairs,
     decode::{Format, Origin},
-    folder, kth,
+    folder, kinetics, kth,
     list::List,
     manifest::{Form, Manifest, Manual},
     media::write_atomic,
@@ -145,8 +145,9 @@ fn read(manifest: &Manifest, folder: &Path, options: &OpenOptions) -> Result<Rec
         Form::Weizmann => weizmann::recipe(folder, options)?,
         Form::WeizmannStrips => weizmann::strips(folder, options)?,
         Form::Chairs => chairs::recipe(folder, options)?,
+        Form::Kinetics => kinetics::recipe(folder, options)?,
         Form::Lists { train, test, files } => {
-            let list = folder.join(if split == Split::Train { train } else { test });
+            let list = list_of(manifest, folder, if split == Split::Train { train } else { test }, options)?;
             let (name, base) = (manifest.name.clone(), folder.join(files));
             List { name, path: &list, base, split, strict, origin: clip }.recipe()?
         }
@@ -154,6 +155,21 @@ fn read(manifest: &Manifest, folder: &Path, options: &OpenOptions) -> Result<Rec
     check_classes(manifest, manual, &recipe)?;
     recipe.name.clone_from(&manifest.name);
     Ok(recipe)
+}
+
+/// The list of an official split.
+fn list_of(manifest: &Manifest, folder: &Path, list: &str, options: &OpenOptions) -> Result<PathBuf> {
+    let list = list.replace("{}", &options.official_split.to_string());
+    let path = folder.join(&list);
+    // The lists of the first split are looked for before.
+    if options.official_split == 1 || path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::Data(format!(
+        "{}: {list} is missing in {}; it comes with the lists of the other splits",
+        manifest.name,
+        folder.display()
+    )))
 }
 
 fn clip(path: PathBuf, format: Format) -> std::result::Result<Origin, String> {
@@ -173,7 +189,8 @@ fn check_classes(manifest: &Manifest, manual: &Manual, recipe: &Recipe) -> Resul
 
 fn has_test(manifest: &Manifest, folder: &Path) -> bool {
     match manifest.manual.as_ref().map(|m| &m.form) {
-        Some(Form::Lists { test, .. }) => folder.join(test).is_file(),
+        Some(Form::Lists { test, .. }) => folder.join(test.replace("{}", "1")).is_file(),
+        Some(Form::Kinetics) => kinetics::has(folder, Split::Test),
         Some(Form::Bair) => bair::has(folder, Split::Test),
         Some(Form::Kth | Form::Chairs) => true,
         _ => folder.join("test.txt").is_file() || folder.join("test").is_dir(),

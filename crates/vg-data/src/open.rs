@@ -82,6 +82,12 @@ pub struct OpenOptions {
     pub time_split: bool,
     /// Whether `weizmann` has the action skip.
     pub skip_action: bool,
+    /// Which of the official splits of `ucf101`, 1 to 3.
+    pub official_split: usize,
+    /// Keeps frames 0, n, 2n, ... of `kinetics600`.
+    pub keep_every: usize,
+    /// Whether the test split of `kinetics600` is the official test list instead of that of validation.
+    pub test_list: bool,
     /// Told how far slow work is.
     pub progress: Arc<dyn Progress>,
 }
@@ -108,6 +114,9 @@ impl Default for OpenOptions {
             start: None,
             time_split: false,
             skip_action: true,
+            official_split: 1,
+            keep_every: 1,
+            test_list: false,
             progress: Arc::new(Silent),
         }
     }
@@ -125,6 +134,7 @@ pub const NAMES: &[&str] = &[
     "kth",
     "bair",
     "chairs",
+    "kinetics600",
     "ucf101",
     "vgan-golf",
     "vgan-beach",

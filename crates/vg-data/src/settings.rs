@@ -34,6 +34,12 @@ const WEIZMANN: Known = &[
 ];
 const STRIPS: Known = &[WEIZMANN[0]];
 
+const KINETICS: Known = &[
+    ("stride=N", "every N-th frame alone, 1 to 16; DVD-GAN takes every other one"),
+    ("test-list", "the official test list for testing, not that of validation"),
+];
+const UCF101: Known = &[("split=N", "the official split 1, 2 or 3 instead of the first")];
+
 /// The options that the set `name` has.
 pub fn known(name: &str) -> Known {
     match name {
@@ -42,6 +48,8 @@ pub fn known(name: &str) -> Known {
         "bair" => BAIR,
         "weizmann" => WEIZMANN,
         "weizmann-strips" => STRIPS,
+        "kinetics600" => KINETICS,
+        "ucf101" => UCF101,
         _ => &[],
     }
 }
@@ -97,6 +105,9 @@ fn set(name: &str, option: &str, options: &mut OpenOptions) -> Result<()> {
         ("drawn", _) => options.drawn = true,
         ("legacy-stretch", _) => options.legacy_stretch = true,
         ("random-start", _) => options.start = Some(Start::Anywhere),
+        ("stride", value) => options.keep_every = number(name, option, value, 1..=16)?,
+        ("split", value) => options.official_split = number(name, option, value, 1..=3)?,
+        ("test-list", _) => options.test_list = true,
         ("time-split", _) => options.time_split = true,
         ("no-skip", _) => options.skip_action = false,
         // Every key of a table has its arm above.
@@ -149,12 +160,14 @@ mod tests {
         assert!(message("bair,legacy-stretch=1").contains("written `legacy-stretch`"));
         assert!(message("mnist,bounce=up").contains("`random` or `mirror`"));
         assert!(message("mnist,drawn").contains("option of the data set mnist"));
+        assert!(message("ucf101,split=4").contains("a number of 1 to 3"));
+        assert!(message("kinetics600,stride").contains("written `stride=N`"));
         assert!(message("shapes,").contains("has no options"));
     }
 
     #[test]
     fn every_option_that_is_listed_is_known() {
-        for set in ["digits", "mnist", "bair", "weizmann", "weizmann-strips"] {
+        for set in ["digits", "mnist", "bair", "weizmann", "weizmann-strips", "kinetics600", "ucf101"] {
             for (option, _) in known(set) {
                 let text = format!("{set},{}", option.replace('N', "2"));
                 let changed = apply(&text, &OpenOptions::default()).unwrap().1;
@@ -169,7 +182,9 @@ mod tests {
                         changed.repeat,
                     ) != (plain.digits, plain.frames, plain.bounce, plain.drawn, plain.start, plain.repeat)
                         || (changed.legacy_stretch, changed.time_split, changed.skip_action)
-                            != (plain.legacy_stretch, plain.time_split, plain.skip_action);
+                            != (plain.legacy_stretch, plain.time_split, plain.skip_action)
+                        || (changed.keep_every, changed.official_split, changed.test_list)
+                            != (plain.keep_every, plain.official_split, plain.test_list);
                 // Two digits are the default.
                 assert!(differs || option.contains("digits"), "{text} changes nothing");
             }

@@ -4,6 +4,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 use vg_core::ClipSpec;
+use vg_core::ops::conv::Precision;
 
 /// Everything about a MoCoGAN.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -189,6 +190,10 @@ pub struct Train {
     pub lengths: Vec<usize>,
     /// How often each of `lengths` is drawn, relative to the others.
     pub length_weights: Vec<f64>,
+    /// Of the products of all convolutions, in training and in sampling from its weights: `full`, or `bf16` where that is faster on this CPU.
+    /// Weights, gradients and the optimizer stay f32.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl Config {

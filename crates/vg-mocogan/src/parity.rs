@@ -8,6 +8,7 @@ use vg_core::Result;
 use vg_core::grad::backward;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
+use vg_core::ops::conv::Precision;
 use vg_core::testing::{Checker, Fixture, ParityReport, Tolerance};
 
 use crate::config::{
@@ -89,6 +90,7 @@ impl Reference {
                 l1_weight: 0.0,
                 lengths: Vec::new(),
                 length_weights: Vec::new(),
+                precision: Precision::Full,
             },
         }
     }

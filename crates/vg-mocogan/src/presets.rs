@@ -1,6 +1,7 @@
 //! Named configurations, each with where its numbers come from.
 
 use vg_core::config::Preset;
+use vg_core::ops::conv::Precision;
 
 use crate::config::{
     Categories, CategoryInput, ClassLoss, Clip, Config, Discriminator, Generator, ImageKind, Latent, Task,
@@ -105,6 +106,7 @@ fn paper() -> Config {
             l1_weight: 10.0,
             lengths: Vec::new(),
             length_weights: Vec::new(),
+            precision: Precision::Full,
         },
     }
 }

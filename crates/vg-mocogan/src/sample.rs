@@ -43,7 +43,8 @@ impl MocoganSampler<'static> {
     /// configuration that does not make sense.
     pub fn new(config: &Config, weights: &Weights, init: &Init) -> Result<Self> {
         config.validate()?;
-        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?;
+        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?
+            .precision(config.train.precision);
         let source = store.source();
         let networks = (Generator::new(&source, config)?, Encoder::of(&source, config)?);
         store.finish()?;

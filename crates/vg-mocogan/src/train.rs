@@ -54,7 +54,7 @@ struct Average {
 
 impl Average {
     fn new(live: &ParamStore, config: &Config, init: &Init) -> Result<Self> {
-        let store = ParamStore::init(Rng::new(0), init.dtype, &init.device);
+        let store = ParamStore::init(Rng::new(0), init.dtype, &init.device).precision(config.train.precision);
         let source = store.source();
         let (generator, encoder) = (Generator::new(&source, config)?, Encoder::of(&source, config)?);
         Ok(Self { ema: Ema::new(config.train.average, Warmup::Ramp, store, live)?, generator, encoder })
@@ -68,7 +68,11 @@ impl MocoganTrainer {
     /// [`Error::Config`] for a configuration that does not make sense.
     pub fn new(config: &Config, init: &Init) -> Result<Self> {
         let rng = Rng::new(init.seed).child("weights", 0);
-        Self::over(ParamStore::init(rng, init.dtype, &init.device), config, init)
+        Self::over(
+            ParamStore::init(rng, init.dtype, &init.device).precision(config.train.precision),
+            config,
+            init,
+        )
     }
 
     /// Networks over a store of parameters.

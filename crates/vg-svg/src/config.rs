@@ -4,6 +4,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 use vg_core::ClipSpec;
+use vg_core::ops::conv::Precision;
 
 /// Everything about an SVG.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -131,6 +132,17 @@ pub struct Train {
     pub eps: f64,
     /// Mirror each clip left-right with probability one half; not in the official code.
     pub flip: bool,
+    /// Clips whose gradients are taken at a time, for less memory; 0 for all of a step. Batch norms then see these alone.
+    #[serde(default)]
+    pub micro_batch: usize,
+    /// Run the levels of encoder and decoder again for their gradients instead of keeping all that they compute: the same numbers with less
+    /// memory in more time.
+    #[serde(default)]
+    pub recompute: bool,
+    /// Of the products of all convolutions, in training and in sampling from its weights: `full`, or `bf16` where that is faster on this CPU.
+    /// Weights, gradients and the optimizer stay f32.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 /// Statistics that batch norms use when clips are continued.

@@ -1,6 +1,7 @@
 //! The decoder of frames.
 
 use candle_core::Tensor;
+use vg_core::grad::recompute;
 use vg_core::nn::{Mode, ParamSource};
 use vg_core::ops::Activation;
 use vg_core::ops::rows::add_rows;
@@ -26,6 +27,7 @@ pub struct Decoder {
     levels: Vec<Vec<Block>>,
     last: Kernel,
     upsampled: bool,
+    recompute: bool,
     features: usize,
     /// Channels of the feature maps, finest first.
     widths: Vec<usize>,
@@ -61,7 +63,8 @@ impl Decoder {
             }
         };
         let upsampled = config.backbone.kind == BackboneKind::Vgg;
-        Ok(Self { first, levels, last: Kernel::Transposed(last), upsampled, features, widths })
+        let (last, recompute) = (Kernel::Transposed(last), config.train.recompute);
+        Ok(Self { first, levels, last, upsampled, recompute, features, widths })
     }
 
     /// What feature maps add to the frames that are decoded beside them; `skips` are those of [`Encoded`](crate::Encoded), finest first.
@@ -112,16 +115,46 @@ impl Decoder {
         expect_dims!("vector of a frame", vector.dims(), [B, (features)])?;
         let mut x = self.first.forward(&vector.unsqueeze(2)?.unsqueeze(3)?, steps, mode)?;
         for (blocks, share) in self.levels.iter().zip(&given.0) {
-            if self.upsampled {
-                x = upsample_by(&x, &[2, 2], Interpolation::Nearest)?;
-            }
-            let y = add_rows(&self.joint(blocks).own(&x, mode)?, share, of)?;
-            x = match blocks.split_first() {
-                Some((first, rest)) => chain(rest, &first.finish(&y, steps, mode)?, steps, mode)?,
-                None => return Activation::Sigmoid.apply(&y),
+            let level = Level {
+                joint: self.joint(blocks).clone(),
+                blocks: blocks.clone(),
+                upsampled: self.upsampled,
+                of: of.to_vec(),
+                steps,
             };
+            let run = move |[x, share]: [&Tensor; 2], mode: Mode| Ok([level.forward(x, share, mode)?]);
+            let inputs = [&x, share];
+            [x] = if self.recompute { recompute(inputs, mode, run)? } else { run(inputs, mode)? };
+        }
+        // The last layer is the last level's, where that has no blocks.
+        if self.levels.last().is_some_and(Vec::is_empty) {
+            return Activation::Sigmoid.apply(&x);
         }
         self.last.forward(&x, Activation::Sigmoid, mode)
+    }
+}
+
+/// One level of a pass.
+struct Level {
+    /// The layer that sees the given feature map: that of the first block, or the last of all.
+    joint: Kernel,
+    blocks: Vec<Block>,
+    upsampled: bool,
+    /// Row of `share` for each row of `x`.
+    of: Vec<usize>,
+    steps: usize,
+}
+
+impl Level {
+    fn forward(&self, x: &Tensor, share: &Tensor, mode: Mode) -> Result<Tensor> {
+        let upsampled =
+            self.upsampled.then(|| upsample_by(x, &[2, 2], Interpolation::Nearest)).transpose()?;
+        let y = self.joint.own(upsampled.as_ref().unwrap_or(x), mode)?;
+        let y = add_rows(&y, share, &self.of)?;
+        match self.blocks.split_first() {
+            Some((first, rest)) => chain(rest, &first.finish(&y, self.steps, mode)?, self.steps, mode),
+            None => Ok(y),
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The random numbers of a training step.
 
 use candle_core::{DType, Device, Tensor};
+use vg_core::train::Part;
 use vg_core::{Result, Rng};
 
 use crate::config::Config;
@@ -22,5 +23,13 @@ impl Draws {
         let dims = (steps, config.train.batch, config.latent());
         let draw = || rng.stream("latent").normal_tensor(dims, dtype, device);
         Ok(Self { eps: (config.latent() > 0).then(draw).transpose()? })
+    }
+
+    /// Those of some clips.
+    ///
+    /// # Errors
+    /// [`vg_core::Error::Shape`] for draws for another number of clips.
+    pub fn part(&self, part: Part) -> Result<Self> {
+        Ok(Self { eps: self.eps.as_ref().map(|eps| part.narrow(eps, 1)).transpose()? })
     }
 }

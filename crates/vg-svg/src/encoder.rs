@@ -1,6 +1,7 @@
 //! The encoder of frames.
 
 use candle_core::Tensor;
+use vg_core::grad::recompute;
 use vg_core::nn::{Mode, ParamSource};
 use vg_core::ops::pool::{PoolParams, max_pool};
 use vg_core::{Result, expect_dims};
@@ -25,6 +26,7 @@ pub struct Encoder {
     levels: Vec<Vec<Block>>,
     last: Block,
     pooled: bool,
+    recompute: bool,
     dims: [usize; 3],
 }
 
@@ -55,7 +57,7 @@ impl Encoder {
         let last = source.pp(format!("c{}", levels.len() + 1));
         let last = layers.map_to_vector(&last, [inputs, config.backbone.features])?;
         let dims = [config.clip.channels, config.clip.side, config.clip.side];
-        Ok(Self { levels, last, pooled, dims })
+        Ok(Self { levels, last, pooled, recompute: config.train.recompute, dims })
     }
 
     /// See [`Encoder`].
@@ -75,12 +77,23 @@ impl Encoder {
         let [channels, height, width] = self.dims;
         expect_dims!("frames", frames.dims(), [B, (channels), (height), (width)])?;
         let (mut x, mut skips) = (frames.contiguous()?, Vec::with_capacity(self.levels.len()));
-        for blocks in &self.levels {
-            let skip = chain(blocks, &x, steps, mode)?;
+        for (k, blocks) in self.levels.iter().enumerate() {
             // A skip is what a block gives before pooling.
-            x = if self.pooled { max_pool(&skip, &PoolParams::per_axis([2, 2]))? } else { skip.clone() };
-            skips.push(skip);
+            x = self.level(blocks, k > 0, &x, steps, mode)?;
+            skips.push(x.clone());
         }
-        Ok(Encoded { vector: self.last.forward(&x, steps, mode)?.flatten_from(1)?, skips })
+        let last = std::slice::from_ref(&self.last);
+        Ok(Encoded { vector: self.level(last, true, &x, steps, mode)?.flatten_from(1)?, skips })
+    }
+
+    /// Pooling, where the network has one `between` levels, and blocks.
+    fn level(&self, blocks: &[Block], between: bool, x: &Tensor, steps: usize, mode: Mode) -> Result<Tensor> {
+        let (blocks, pooled) = (blocks.to_vec(), self.pooled && between);
+        let run = move |[x]: [&Tensor; 1], mode: Mode| {
+            let x = if pooled { max_pool(x, &PoolParams::per_axis([2, 2]))? } else { x.clone() };
+            Ok([chain(&blocks, &x, steps, mode)?])
+        };
+        let [y] = if self.recompute { recompute([x], mode, run)? } else { run([x], mode)? };
+        Ok(y)
     }
 }

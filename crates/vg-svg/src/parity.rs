@@ -8,6 +8,7 @@ use vg_core::Result;
 use vg_core::grad::backward;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, NormStats, ParamStore};
+use vg_core::ops::conv::Precision;
 use vg_core::testing::{Checker, Fixture, ParityReport, Tolerance};
 
 use crate::config::{
@@ -114,6 +115,9 @@ impl Reference {
                 beta2: 0.999,
                 eps: 1e-8,
                 flip: false,
+                micro_batch: 0,
+                recompute: false,
+                precision: Precision::Full,
             },
             sample: Sample {
                 frames: self.n_eval,

@@ -1,6 +1,7 @@
 //! Named configurations, each with where its numbers come from.
 
 use vg_core::config::Preset;
+use vg_core::ops::conv::Precision;
 
 use crate::config::{
     Backbone, BackboneKind, Clip, Config, Recurrent, Sample, SampleNorm, SkipSource, Train, Variant,
@@ -91,6 +92,9 @@ fn paper() -> Config {
             beta2: 0.999,
             eps: 1e-8,
             flip: false,
+            micro_batch: 0,
+            recompute: false,
+            precision: Precision::Full,
         },
         sample: Sample { frames: 30, norm: SampleNorm::Running },
     }

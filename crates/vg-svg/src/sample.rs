@@ -32,7 +32,8 @@ impl SvgSampler {
     /// not make sense.
     pub fn new(config: &Config, weights: &Weights, init: &Init) -> Result<Self> {
         config.validate()?;
-        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?;
+        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?
+            .precision(config.train.precision);
         let networks = Networks::new(&store.source(), config)?;
         store.finish()?;
         Ok(Self { config: config.clone(), networks, init: init.clone() })

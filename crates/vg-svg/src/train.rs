@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use candle_core::Tensor;
 use vg_core::checkpoint::{CheckpointReader, CheckpointWriter};
 use vg_core::config::ModelConfig;
+use vg_core::grad::{Grads, backward};
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
-use vg_core::optim::{Adam, ParamGroup, update};
+use vg_core::optim::{Adam, ParamGroup, step_all};
 use vg_core::sample::Sampler;
-use vg_core::train::{StepCx, Trainer};
+use vg_core::train::{StepCx, Trainer, accumulate};
 use vg_core::{Batch, BatchSpec, Pixels, Result, Rng, expect_dims};
 
 use crate::config::Config;
@@ -35,7 +36,11 @@ impl SvgTrainer {
     /// [`vg_core::Error::Config`] for a configuration that does not make sense.
     pub fn new(config: &Config, init: &Init) -> Result<Self> {
         let rng = Rng::new(init.seed).child("weights", 0);
-        Self::over(ParamStore::init(rng, init.dtype, &init.device), config, init)
+        Self::over(
+            ParamStore::init(rng, init.dtype, &init.device).precision(config.train.precision),
+            config,
+            init,
+        )
     }
 
     /// Networks over a store of parameters.
@@ -68,13 +73,30 @@ impl SvgTrainer {
         unroll(&self.networks, &self.config, clips, draws.eps.as_ref(), Mode::TRAIN)
     }
 
-    /// One update of all networks; the losses are those before it.
+    /// Gradients of all networks and the losses, from `train.micro_batch` clips at a time.
     ///
     /// # Errors
     /// As [`unroll`], and those of the backward pass.
+    pub fn gradients(&self, clips: &Tensor, draws: &Draws, mode: Mode) -> Result<(Grads, Losses)> {
+        let t = &self.config.train;
+        let latent = draws.eps.is_some();
+        let (grads, [total, mse, kl]) = accumulate(clips.dim(0)?, t.micro_batch, |part| {
+            let (clips, draws) = (part.narrow(clips, 0)?, draws.part(part)?);
+            let out = unroll(&self.networks, &self.config, &clips, draws.eps.as_ref(), mode)?;
+            let Losses { total, mse, kl } = out.losses(t.beta)?;
+            let kl = kl.map_or_else(|| mse.zeros_like(), Ok)?;
+            Ok((backward(&total)?, [total, mse, kl]))
+        })?;
+        Ok((grads, Losses { total, mse, kl: latent.then_some(kl) }))
+    }
+
+    /// One update of all networks; the losses are those before it.
+    ///
+    /// # Errors
+    /// As [`gradients`](Self::gradients).
     pub fn train(&mut self, clips: &Tensor, draws: &Draws) -> Result<Losses> {
-        let losses = self.unroll(clips, draws)?.losses(self.config.train.beta)?;
-        update([(&mut self.params, &losses.total)])?;
+        let (grads, losses) = self.gradients(clips, draws, Mode::TRAIN)?;
+        step_all([(&mut self.params, &grads)])?;
         Ok(losses)
     }
 }

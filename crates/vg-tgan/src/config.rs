@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use vg_core::config::{ModelConfig, Preset, require};
+use vg_core::ops::conv::Precision;
 use vg_core::optim::EpsilonPlacement;
 use vg_core::{ClipSpec, Result};
 
@@ -141,6 +142,10 @@ pub struct Train {
     pub shuffle_time: f64,
     /// Mirror clips left-right with probability one half (the official "Augmented" data classes).
     pub flip: bool,
+    /// Of the products of all convolutions, in training and in sampling from its weights: `full`, or `bf16` where that is faster on this CPU.
+    /// Weights, gradients and the optimizer stay f32.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl Config {
@@ -181,6 +186,7 @@ fn paper() -> Config {
             clip: 0.01,
             shuffle_time: 0.0,
             flip: false,
+            precision: Precision::Full,
         },
     }
 }

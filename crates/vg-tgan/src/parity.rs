@@ -7,6 +7,7 @@ use serde::Deserialize;
 use vg_core::grad::Grads;
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
+use vg_core::ops::conv::Precision;
 use vg_core::ops::svc::clip_singular_values;
 use vg_core::testing::{Checker, Fixture, ParityReport, Tolerance};
 use vg_core::{Pixels, Result};
@@ -73,6 +74,7 @@ impl From<Reference> for Config {
                 clip: r.clip,
                 shuffle_time: 0.0,
                 flip: false,
+                precision: Precision::Full,
             },
         }
     }

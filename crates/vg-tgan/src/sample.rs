@@ -34,7 +34,8 @@ impl TganSampler<'static> {
     /// # Errors
     /// [`vg_core::Error::Weights`] that lists every missing, unexpected or misshapen tensor.
     pub fn new(config: &Config, weights: &Weights, init: &Init) -> Result<Self> {
-        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?;
+        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?
+            .precision(config.train.precision);
         let generator = Generator::new(&store.source(), config)?;
         store.finish()?;
         Ok(Self { config: config.clone(), networks: Networks::Owned(generator), init: init.clone() })

@@ -100,7 +100,11 @@ impl TganTrainer {
     /// Networks with fresh weights.
     pub fn new(config: &Config, init: &Init) -> Result<Self> {
         let rng = Rng::new(init.seed).child("weights", 0);
-        Self::over(ParamStore::init(rng, init.dtype, &init.device), config, init)
+        Self::over(
+            ParamStore::init(rng, init.dtype, &init.device).precision(config.train.precision),
+            config,
+            init,
+        )
     }
 
     /// Networks over a store of parameters.

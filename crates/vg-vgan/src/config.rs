@@ -4,6 +4,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 use vg_core::ClipSpec;
+use vg_core::ops::conv::Precision;
 use vg_core::optim::{Adam, AdamEpsilon};
 
 /// Channels of a clip: RGB.
@@ -186,6 +187,10 @@ pub struct Train {
     pub reconstruction: Reconstruction,
     /// Mirror clips left-right with probability one half (off in the official code).
     pub flip: bool,
+    /// Of the products of all convolutions, in training and in sampling from its weights: `full`, or `bf16` where that is faster on this CPU.
+    /// Weights, gradients and the optimizer stay f32.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl Train {

@@ -1,6 +1,7 @@
 //! Presets, and where their numbers come from.
 
 use vg_core::config::Preset;
+use vg_core::ops::conv::Precision;
 use vg_core::optim::AdamEpsilon;
 
 use crate::config::{
@@ -105,6 +106,7 @@ fn paper() -> Config {
             reconstruction_weight: 10.0,
             reconstruction: Reconstruction::L1,
             flip: false,
+            precision: Precision::Full,
         },
     }
 }

@@ -53,7 +53,8 @@ impl VganSampler {
             }
             _ => None,
         };
-        let store = ParamStore::load(tensors, weights.source(), init.dtype, &init.device)?;
+        let store = ParamStore::load(tensors, weights.source(), init.dtype, &init.device)?
+            .precision(config.train.precision);
         let source = store.source();
         let networks = match (config.variant, mixture) {
             (Variant::Classifier, _) => {

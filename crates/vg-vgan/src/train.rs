@@ -38,7 +38,7 @@ impl VganTrainer {
     pub fn new(config: &Config, init: &Init) -> Result<Self> {
         config.validate()?;
         let rng = Rng::new(init.seed).child("weights", 0);
-        let store = ParamStore::init(rng, init.dtype, &init.device);
+        let store = ParamStore::init(rng, init.dtype, &init.device).precision(config.train.precision);
         Ok(match config.variant {
             Variant::TwoStream | Variant::OneStream | Variant::Conditional => {
                 Self::Adversarial(Box::new(AdversarialTrainer::over(store, config, init)?))

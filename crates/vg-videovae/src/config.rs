@@ -4,6 +4,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 use vg_core::ClipSpec;
+use vg_core::ops::conv::Precision;
 use vg_core::optim::Adam;
 use vg_core::sample::Attribute;
 
@@ -142,6 +143,10 @@ pub struct Train {
     pub weight_decay: f64,
     /// Mirror each clip left-right with probability one half.
     pub flip: bool,
+    /// Of the products of all convolutions, in training and in sampling from its weights: `full`, or `bf16` where that is faster on this CPU.
+    /// Weights, gradients and the optimizer stay f32.
+    #[serde(default)]
+    pub precision: Precision,
 }
 
 impl Train {

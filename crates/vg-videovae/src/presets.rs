@@ -1,6 +1,7 @@
 //! Named configurations, each with where its numbers come from.
 
 use vg_core::config::Preset;
+use vg_core::ops::conv::Precision;
 
 use crate::config::{
     Attributes, Clip, Config, Evaluation, NetworkSizes, Reconstruction, Sample, Train, Variant,
@@ -145,6 +146,7 @@ fn paper() -> Config {
             eps: 1e-8,
             weight_decay: 0.0,
             flip: false,
+            precision: Precision::Full,
         },
         sample: Sample { frames: 10, random_initial_state: false },
     }

@@ -46,7 +46,8 @@ impl VideovaeSampler {
     /// not make sense.
     pub fn new(config: &Config, weights: &Weights, init: &Init) -> Result<Self> {
         config.validate()?;
-        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?;
+        let store = ParamStore::load(weights.tensors().clone(), weights.source(), init.dtype, &init.device)?
+            .precision(config.train.precision);
         let source = store.source();
         let networks = match config.variant {
             Variant::Video => {

@@ -40,7 +40,7 @@ impl VideovaeTrainer {
     pub fn new(config: &Config, init: &Init) -> Result<Self> {
         config.validate()?;
         let rng = Rng::new(init.seed).child("weights", 0);
-        let store = ParamStore::init(rng, init.dtype, &init.device);
+        let store = ParamStore::init(rng, init.dtype, &init.device).precision(config.train.precision);
         Ok(match config.variant {
             Variant::Video => Self::Video(Box::new(VideoTrainer::over(store, config, init)?)),
             Variant::Classifier => Self::Classifier(Box::new(AttributeTrainer::over(store, config, init)?)),

@@ -1,6 +1,7 @@
 //! `report.html`: a run on one page, without anything from elsewhere.
 
 mod chart;
+pub mod classes;
 mod page;
 mod series;
 
@@ -29,6 +30,8 @@ struct Content {
     differences: Vec<String>,
     stats: Vec<StatsLine>,
     clips: Vec<Clip>,
+    /// Of models with classes.
+    classes: String,
     checkpoints: Vec<Checkpoint>,
 }
 
@@ -67,12 +70,18 @@ impl Content {
             differences: differences(&record, &config),
             folder: folder.display().to_string(),
             clips: thin(run.samples(), CLIPS).into_iter().filter_map(|p| read_clip(&p)).collect(),
+            classes: class_rows(&run),
             checkpoints: run.checkpoints().iter().map(|p| checkpoint(p)).collect(),
             record,
             config,
             stats,
         })
     }
+}
+
+fn class_rows(run: &RunFolder) -> String {
+    let folder = run.class_rows();
+    classes::Rows::read(&folder).map(|rows| rows.html(&folder)).unwrap_or_default()
 }
 
 /// A run whose first process died early may lack its configuration; the rest can be shown.

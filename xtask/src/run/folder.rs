@@ -135,6 +135,11 @@ impl RunFolder {
         sorted_entries(&self.join(CHECKPOINTS))
     }
 
+    /// Folder of the newest clips class by class, of models with classes.
+    pub fn class_rows(&self) -> PathBuf {
+        self.join("classes")
+    }
+
     /// Sample clips by step, oldest first.
     pub fn samples(&self) -> Vec<PathBuf> {
         sorted_entries(&self.join("samples"))

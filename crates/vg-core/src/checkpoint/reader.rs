@@ -8,7 +8,8 @@ use candle_core::Tensor;
 use serde::de::DeserializeOwned;
 
 use super::manifest::{Manifest, Progress};
-use super::{CONFIG_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES, tensors};
+use super::{CLASSES_FILE, CONFIG_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES, read_classes, tensors};
+use crate::sample::ClassNames;
 use crate::{Error, Result};
 
 /// A checkpoint whose files agree with its manifest.
@@ -20,6 +21,7 @@ pub struct CheckpointReader {
     model: BTreeMap<String, Tensor>,
     train: BTreeMap<String, Tensor>,
     values: BTreeMap<String, serde_json::Value>,
+    classes: ClassNames,
 }
 
 impl CheckpointReader {
@@ -34,6 +36,7 @@ impl CheckpointReader {
         let values = fs::read_to_string(at(TRAIN_VALUES)).map_err(Error::io("reading", at(TRAIN_VALUES)))?;
         Ok(Self {
             path: path.to_path_buf(),
+            classes: read_classes(&at(CLASSES_FILE))?,
             manifest,
             config,
             model: tensors::read(&at(MODEL_FILE))?,
@@ -61,6 +64,11 @@ impl CheckpointReader {
     /// Text of `config.json`.
     pub fn config(&self) -> &str {
         &self.config
+    }
+
+    /// Names of the model's classes; none where it has no classes, or no names for them.
+    pub fn classes(&self) -> &ClassNames {
+        &self.classes
     }
 
     /// The tensors that sampling needs.

@@ -4,6 +4,7 @@ use std::path::Path;
 use candle_core::{Device, Tensor};
 
 use super::*;
+use crate::sample::ClassNames;
 
 fn write(path: &Path, step: u64) {
     let mut writer = CheckpointWriter::default();
@@ -11,6 +12,7 @@ fn write(path: &Path, step: u64) {
     writer.model("g.weight", &t).unwrap();
     writer.train("d.weight", &(&t * 2.0).unwrap()).unwrap();
     writer.value("group.steps", &step).unwrap();
+    writer.classes(ClassNames::new([("class".to_owned(), vec!["cat".to_owned(), "dog".to_owned()])]));
     writer.write(path, "toy", "{}", Progress { step, clips_seen: 8 * step }).unwrap();
 }
 
@@ -25,7 +27,13 @@ fn what_is_written_is_read() {
     assert_eq!(reader.train_all("d")["weight"].to_vec1::<f32>().unwrap(), [40.0, 4.0, 6.0]);
     assert_eq!(reader.value::<u64>("group.steps").unwrap(), 20);
     assert!(reader.value::<u64>("nothing").unwrap_err().to_string().contains("nothing is missing"));
-    assert_eq!(Weights::open(&path).unwrap().tensors().len(), 1);
+    let weights = Weights::open(&path).unwrap();
+    assert_eq!((weights.tensors().len(), weights.classes().find("class", "dog").unwrap()), (1, 1));
+    assert_eq!(weights.classes(), reader.classes());
+    let published = dir.path().join("published");
+    weights.save(&published).unwrap();
+    assert_eq!(Weights::open(&published).unwrap().classes(), reader.classes());
+    fs::remove_dir_all(published).unwrap();
     let left: Vec<_> = fs::read_dir(dir.path()).unwrap().collect();
     assert_eq!(left.len(), 1, "temporary folders stay behind: {left:?}");
 }
@@ -36,7 +44,7 @@ fn every_truncation_is_refused_and_the_previous_checkpoint_is_used() {
     write(&dir.path().join("step-000010"), 10);
     let path = dir.path().join("step-000020");
     write(&path, 20);
-    for name in [CONFIG_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES, MANIFEST_FILE] {
+    for name in [CONFIG_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES, CLASSES_FILE, MANIFEST_FILE] {
         let file = path.join(name);
         let whole = fs::read(&file).unwrap();
         for cut in 0..whole.len() {

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use candle_core::Tensor;
 
 use super::manifest::Manifest;
-use super::{CONFIG_FILE, MANIFEST_FILE, MODEL_FILE, tensors};
+use super::{CLASSES_FILE, CONFIG_FILE, MANIFEST_FILE, MODEL_FILE, read_classes, tensors};
+use crate::sample::ClassNames;
 use crate::{Error, Result};
 
 /// Tensors by name, with the configuration of the model that they fit.
@@ -16,10 +17,12 @@ pub struct Weights {
     source: String,
     config: String,
     tensors: BTreeMap<String, Tensor>,
+    classes: ClassNames,
 }
 
 impl Weights {
-    /// Reads `config.json` and `model.safetensors` of a folder, published weights and checkpoints alike; a checkpoint is verified.
+    /// Reads `config.json`, `model.safetensors` and, if it is there, `classes.json` of a folder, published weights and checkpoints alike; a
+    /// checkpoint is verified.
     ///
     /// # Errors
     /// [`Error::Io`] or [`Error::Format`] that names the file.
@@ -28,7 +31,13 @@ impl Weights {
         if folder.join(MANIFEST_FILE).exists() {
             Manifest::verified(folder)?;
         }
-        Self::from_files(&folder.join(CONFIG_FILE), &folder.join(MODEL_FILE))
+        let weights = Self::from_files(&folder.join(CONFIG_FILE), &folder.join(MODEL_FILE))?;
+        Ok(weights.with_classes(read_classes(&folder.join(CLASSES_FILE))?))
+    }
+
+    /// With names of the model's classes.
+    pub fn with_classes(self, classes: ClassNames) -> Self {
+        Self { classes, ..self }
     }
 
     fn from_files(config: &Path, model: &Path) -> Result<Self> {
@@ -36,6 +45,7 @@ impl Weights {
             source: model.display().to_string(),
             config: fs::read_to_string(config).map_err(Error::io("reading", config))?,
             tensors: tensors::read(model)?,
+            classes: ClassNames::default(),
         })
     }
 
@@ -45,7 +55,7 @@ impl Weights {
         config: impl Into<String>,
         tensors: BTreeMap<String, Tensor>,
     ) -> Self {
-        Self { source: source.into(), config: config.into(), tensors }
+        Self { source: source.into(), config: config.into(), tensors, classes: ClassNames::default() }
     }
 
     /// Downloads `config.json` and `model.safetensors` of a repository on the Hugging Face hub into its usual cache.
@@ -57,7 +67,11 @@ impl Weights {
     #[cfg(feature = "hub")]
     pub fn from_pretrained(repository: &str) -> Result<Self> {
         let fetch = |file: &str| super::hub::fetch(repository, file);
-        Self::from_files(&fetch(CONFIG_FILE)?, &fetch(MODEL_FILE)?)
+        let weights = Self::from_files(&fetch(CONFIG_FILE)?, &fetch(MODEL_FILE)?)?;
+        // Most repositories have no names, and numbers do without.
+        let classes =
+            fetch(CLASSES_FILE).map_or_else(|_| Ok(ClassNames::default()), |path| read_classes(&path))?;
+        Ok(weights.with_classes(classes))
     }
 
     /// Where the weights come from, for messages.
@@ -68,6 +82,11 @@ impl Weights {
     /// Text of `config.json`: `{"model": name, "config": {...}}`.
     pub fn config(&self) -> &str {
         &self.config
+    }
+
+    /// Names of the model's classes; none where it has no classes, or no names for them.
+    pub fn classes(&self) -> &ClassNames {
+        &self.classes
     }
 
     /// The tensors by name.
@@ -92,6 +111,10 @@ impl Weights {
             fs::rename(&temporary, &path).map_err(Error::io("writing", &path))
         };
         replace(MODEL_FILE, &|p| tensors::write(p, &self.tensors))?;
+        if !self.classes.is_empty() {
+            let text = self.classes.to_json();
+            replace(CLASSES_FILE, &|p| fs::write(p, &text).map_err(Error::io("writing", p)))?;
+        }
         replace(CONFIG_FILE, &|p| fs::write(p, &self.config).map_err(Error::io("writing", p)))
     }
 }

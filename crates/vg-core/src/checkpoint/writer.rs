@@ -8,7 +8,8 @@ use candle_core::Tensor;
 use serde::Serialize;
 
 use super::manifest::{FORMAT_VERSION, FileEntry, Manifest, Progress};
-use super::{CONFIG_FILE, MANIFEST_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES, tensors};
+use super::{CLASSES_FILE, CONFIG_FILE, MANIFEST_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES, tensors};
+use crate::sample::ClassNames;
 use crate::{Error, Result};
 
 /// The content of a checkpoint in memory.
@@ -17,9 +18,15 @@ pub struct CheckpointWriter {
     model: BTreeMap<String, Tensor>,
     train: BTreeMap<String, Tensor>,
     values: BTreeMap<String, serde_json::Value>,
+    classes: ClassNames,
 }
 
 impl CheckpointWriter {
+    /// Sets the names of the model's classes.
+    pub fn classes(&mut self, names: ClassNames) {
+        self.classes = names;
+    }
+
     /// Adds a tensor that sampling needs.
     ///
     /// # Errors
@@ -86,8 +93,14 @@ impl CheckpointWriter {
         tensors::write(&at(TRAIN_TENSORS), &self.train)?;
         let values = serde_json::to_string_pretty(&self.values).expect("a map of JSON values");
         fs::write(at(TRAIN_VALUES), values).map_err(Error::io("writing", at(TRAIN_VALUES)))?;
+        let mut names = vec![CONFIG_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES];
+        if !self.classes.is_empty() {
+            fs::write(at(CLASSES_FILE), self.classes.to_json())
+                .map_err(Error::io("writing", at(CLASSES_FILE)))?;
+            names.push(CLASSES_FILE);
+        }
         let mut files = BTreeMap::new();
-        for name in [CONFIG_FILE, MODEL_FILE, TRAIN_TENSORS, TRAIN_VALUES] {
+        for name in names {
             sync(&at(name))?;
             files.insert(name.to_owned(), FileEntry::of(&at(name))?);
         }

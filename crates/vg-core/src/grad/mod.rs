@@ -6,16 +6,24 @@
 //! of candle in between keep working; their stretches of the graph are left to candle. The gradients are the same, bit for bit.
 //!
 //! The training driver records each step. Without a tape, [`backward`] is candle's.
+//!
+//! [`recompute`] trades time for memory: of a part of a step it keeps the ends alone and runs it again for its gradients.
 
+mod recompute;
 mod tape;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, TensorId, WithDType};
 
+pub use recompute::recompute;
 pub use tape::{Mark, Tape, mark, rewind, split};
-pub(crate) use tape::{apply1, apply2, apply3, clear, part, settle};
+pub(crate) use tape::{apply1, apply2, apply3, clear, part, replaying, settle};
+
+use recompute::Segment;
+use tape::Record;
 
 use crate::Result;
 use crate::ops::in_place::{Rule, update};
@@ -48,6 +56,29 @@ impl Grads {
     /// Adds the gradients of another loss.
     pub fn accumulate(&mut self, other: Self) -> Result<()> {
         other.all.into_iter().try_for_each(|(id, grad)| self.add(id, grad))
+    }
+
+    /// Adds `factor` times the gradients of another loss.
+    ///
+    /// # Errors
+    /// [`crate::Error::Tensor`] for gradients of one variable in different precisions.
+    pub fn accumulate_scaled(&mut self, other: Self, factor: f64) -> Result<()> {
+        for (id, grad) in other.all {
+            match self.all.get(&id) {
+                Some(sum) if self.sums.contains(&id) && sum.dtype() == grad.dtype() => {
+                    update(sum, [], &grad, &AddScaled(factor))?;
+                }
+                Some(_) => self.add(id, (grad * factor)?)?,
+                None => {
+                    let grad = (grad.detach() * factor)?;
+                    if matches!(grad.dtype(), DType::F32 | DType::F64) {
+                        self.sums.insert(id);
+                    }
+                    self.all.insert(id, grad);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Adds to what is there: in place in a sum of our own, because fresh memory for each term of a weight that is used often would cost more
@@ -116,26 +147,69 @@ pub fn backward_from(tensor: &Tensor, gradient: &Tensor) -> Result<Grads> {
 }
 
 fn run(tensor: &Tensor, gradient: Option<Tensor>) -> Result<Grads> {
-    let mut grads = Grads::default();
+    let mut pass = Pass::default();
     match tape::pause() {
-        None => grads.flow(tensor, gradient)?,
+        None => pass.grads.flow(tensor, gradient)?,
         Some(paused) => {
-            grads.flow(tensor, gradient)?;
-            let mut parts = Parts::default();
-            for record in paused.records().iter().rev() {
-                parts.give(record.output.id(), &mut grads)?;
-                let Some(grad) = grads.take(record.output.id()) else { continue };
-                if let Some((whole, start)) = record.part() {
-                    parts.add(whole, start, &grad)?;
-                }
-                for (input, grad) in record.gradients(&grad)? {
-                    grads.flow(input, Some(grad))?;
-                }
-            }
-            parts.give_all(&mut grads)?;
+            pass.grads.flow(tensor, gradient)?;
+            pass.walk(paused.records())?;
+            pass.parts.give_all(&mut pass.grads)?;
         }
     }
-    Ok(grads)
+    Ok(pass.grads)
+}
+
+/// A backward pass on its way through the records.
+#[derive(Default)]
+struct Pass {
+    grads: Grads,
+    parts: Parts,
+}
+
+impl Pass {
+    fn walk(&mut self, records: &[Rc<Record>]) -> Result<()> {
+        for record in records.iter().rev() {
+            if let Some(segment) = record.segment() {
+                self.run_again(segment)?;
+                continue;
+            }
+            let Some(grad) = self.take(&record.output)? else { continue };
+            if let Some((whole, start)) = record.part() {
+                self.parts.add(whole, start, &grad)?;
+            }
+            for (input, grad) in record.gradients(&grad)? {
+                self.grads.flow(input, Some(grad))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The gradient of a variable that nothing before this place of the records depends on.
+    fn take(&mut self, variable: &Tensor) -> Result<Option<Tensor>> {
+        self.parts.give(variable.id(), &mut self.grads)?;
+        Ok(self.grads.take(variable.id()))
+    }
+
+    fn run_again(&mut self, segment: &Segment) -> Result<()> {
+        let found: Vec<_> =
+            segment.outputs().iter().map(|output| self.take(output)).collect::<Result<_>>()?;
+        if found.iter().all(Option::is_none) {
+            return Ok(());
+        }
+        let replay = segment.replay()?;
+        for (output, grad) in replay.outputs.iter().zip(found) {
+            if let Some(grad) = grad {
+                self.grads.flow(output, Some(grad))?;
+            }
+        }
+        self.walk(&replay.records)?;
+        for (input, stand_in) in &replay.stand_ins {
+            if let Some(grad) = self.take(stand_in)? {
+                self.grads.flow(input, Some(grad))?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Gradients of variables that operations saw in parts, until all parts are there.
@@ -173,6 +247,21 @@ impl Rule<0> for AddTo {
     fn apply<T: Real>(&self, x: &mut [T], []: [&mut [T]; 0], g: &[T]) {
         for (x, g) in x.iter_mut().zip(g) {
             *x += *g;
+        }
+    }
+}
+
+/// `x += factor * g`.
+struct AddScaled(f64);
+
+impl Rule<0> for AddScaled {
+    const NAME: &'static str = "weighted sum of gradients";
+
+    #[inline(always)]
+    fn apply<T: Real>(&self, x: &mut [T], []: [&mut [T]; 0], g: &[T]) {
+        let factor = T::of(self.0);
+        for (x, g) in x.iter_mut().zip(g) {
+            *x += factor * *g;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The list of operations of one training step.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::rc::Rc;
 
@@ -9,6 +9,7 @@ use candle_core::{
 };
 use half::bf16;
 
+use super::recompute::Segment;
 use crate::ops::op::{self as ops, Gradients, Operand, Output, unary};
 use crate::ops::real::Real;
 
@@ -33,6 +34,12 @@ enum State {
 
 thread_local! {
     static STATE: RefCell<State> = const { RefCell::new(State::Off) };
+    static REPLAYING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a part of a step is run a second time on this thread, for its gradients: nothing may be changed then but results.
+pub(crate) fn replaying() -> bool {
+    REPLAYING.get()
 }
 
 impl Tape {
@@ -112,6 +119,27 @@ pub(super) fn pause() -> Option<Paused> {
     })
 }
 
+/// Records what `run` does, beside what is recorded already, while a backward pass is under way.
+pub(super) fn replay<T>(run: impl FnOnce() -> crate::Result<T>) -> crate::Result<(T, Vec<Rc<Record>>)> {
+    /// What this thread did before, also after an error.
+    struct Before(bool);
+    impl Drop for Before {
+        fn drop(&mut self) {
+            STATE.set(State::Paused);
+            REPLAYING.set(self.0);
+        }
+    }
+    let before = Before(REPLAYING.replace(true));
+    STATE.set(State::Record(Vec::new()));
+    let result = run()?;
+    let records = STATE.with_borrow_mut(|s| match s {
+        State::Record(records) => std::mem::take(records),
+        _ => Vec::new(),
+    });
+    drop(before);
+    Ok((result, records))
+}
+
 /// One operation with its operands and its result.
 pub(super) struct Record {
     op: Op,
@@ -125,6 +153,8 @@ enum Op {
     Three(Box<dyn CustomOp3>),
     /// The elements of a variable from this one on.
     Part(usize),
+    /// Many operations, of which only the ends are kept.
+    Segment(Segment),
 }
 
 impl Record {
@@ -132,6 +162,14 @@ impl Record {
     pub(super) fn part(&self) -> Option<(&Tensor, usize)> {
         match self.op {
             Op::Part(start) => Some((&self.inputs[0], start)),
+            _ => None,
+        }
+    }
+
+    /// The part of a step that this stands for, where it is to be run again.
+    pub(super) fn segment(&self) -> Option<&Segment> {
+        match &self.op {
+            Op::Segment(segment) => Some(segment),
             _ => None,
         }
     }
@@ -149,8 +187,8 @@ impl Record {
                 let (a, b, c) = op.bwd(&x[0], &x[1], &x[2], y, grad)?;
                 vec![a, b, c]
             }
-            // The backward pass adds its gradient to a part of the variable's instead.
-            Op::Part(_) => Vec::new(),
+            // The backward pass adds its gradient to a part of the variable's instead, or runs the segment again.
+            Op::Part(_) | Op::Segment(_) => Vec::new(),
         };
         Ok(x.iter().zip(found).filter_map(|(input, grad)| grad.map(|g| (input, g.detach()))).collect())
     }
@@ -193,6 +231,30 @@ fn record(op: Op, inputs: Vec<Tensor>, output: Tensor) {
             records.push(Rc::new(Record { op, inputs, output }));
         }
     });
+}
+
+/// Records a part of a step by its ends alone.
+pub(super) fn record_segment(segment: Segment) {
+    if let Some(first) = segment.outputs().first().cloned() {
+        record(Op::Segment(segment), Vec::new(), first);
+    }
+}
+
+/// Bytes of all tensors that the records of this thread keep.
+#[cfg(test)]
+pub(super) fn held_bytes() -> usize {
+    let mut seen = std::collections::HashMap::new();
+    STATE.with_borrow(|s| {
+        let State::Record(records) = s else { return };
+        for record in records {
+            let ends: Vec<&Tensor> = match record.segment() {
+                Some(segment) => segment.inputs().iter().chain(segment.outputs()).collect(),
+                None => record.inputs.iter().chain([&record.output]).collect(),
+            };
+            seen.extend(ends.iter().map(|t| (t.id(), t.elem_count() * t.dtype().size_in_bytes())));
+        }
+    });
+    seen.values().sum()
 }
 
 /// The storage of a tensor on the CPU, to be read while the guard lives.

@@ -22,7 +22,7 @@ pub struct ConvConfig<const D: usize> {
     pub output_padding: [usize; D],
     /// Channel groups.
     pub groups: usize,
-    /// Of the products; parameters and results keep their type.
+    /// Of the products, where that of the [`ParamStore`](super::ParamStore) is not lower; parameters and results keep their type.
     pub precision: Precision,
     /// Whether there is a bias.
     pub bias: bool,
@@ -80,11 +80,11 @@ impl<const D: usize> ConvConfig<D> {
         self
     }
 
-    fn params(&self) -> ConvParams {
+    fn params(&self, source: &ParamSource) -> ConvParams {
         ConvParams::per_axis(self.stride, self.padding)
             .dilation(self.dilation)
             .groups(self.groups)
-            .precision(self.precision)
+            .precision(self.precision.or(source.precision()))
     }
 
     /// The weight `[first, second / groups, *kernel]` and the bias, which has `outputs` elements.
@@ -133,7 +133,7 @@ impl<const D: usize> Conv<D> {
     /// [`Error::Config`] when the channels do not divide into the groups, [`Error::Weights`] when a name is taken.
     pub fn new(inputs: usize, outputs: usize, config: ConvConfig<D>, source: &ParamSource) -> Result<Self> {
         let (weight, bias) = config.parameters(source, outputs, inputs, outputs)?;
-        Ok(Self { weight, bias, params: config.params() })
+        Ok(Self { weight, bias, params: config.params(source) })
     }
 
     /// The convolution.
@@ -206,7 +206,7 @@ impl<const D: usize> ConvTranspose<D> {
         let (weight, bias) = config.parameters(source, inputs, outputs, outputs)?;
         let mut output_padding = [0; 3];
         output_padding[3 - D..].copy_from_slice(&config.output_padding);
-        Ok(Self { weight, bias, params: config.params(), output_padding })
+        Ok(Self { weight, bias, params: config.params(source), output_padding })
     }
 
     /// The transposed convolution.
@@ -263,4 +263,29 @@ fn part(weight: &Tensor, axis: usize, first: usize, x: &Tensor, params: &ConvPar
         ));
     }
     Ok(weight.narrow(axis, first, own)?.contiguous()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::Rng;
+    use crate::nn::ParamStore;
+
+    #[test]
+    fn a_store_tells_all_convolutions_their_precision() {
+        for (of_store, of_layer, want) in [
+            (Precision::Full, Precision::Full, Precision::Full),
+            (Precision::Full, Precision::Bf16, Precision::Bf16),
+            (Precision::Bf16, Precision::Full, Precision::Bf16),
+        ] {
+            let store = ParamStore::init(Rng::new(1), DType::F32, &Device::Cpu).precision(of_store);
+            let (source, config) = (store.source(), ConvConfig::new(3).precision(of_layer));
+            let plain = Conv2d::new(2, 3, config, &source.pp("a")).unwrap();
+            let transposed = ConvTranspose2d::new(2, 3, config, &source.pp("b")).unwrap();
+            assert_eq!([plain.params.precision, transposed.params.precision], [want; 2]);
+            assert!(store.vars("").iter().all(|(_, var)| var.dtype() == DType::F32));
+        }
+    }
 }

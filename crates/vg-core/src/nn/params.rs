@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use candle_core::{DType, Device, Tensor, Var};
 
 use super::init::Init;
-use crate::ops::conv::forget;
+use crate::grad::replaying;
+use crate::ops::conv::{Precision, forget};
 use crate::{Error, Result, Rng};
 
 /// All parameters and running statistics of a model by full name, such as `critic.c0.weight`.
@@ -18,6 +19,7 @@ pub struct ParamStore {
     shared: Arc<Mutex<Shared>>,
     dtype: DType,
     device: Device,
+    precision: Precision,
 }
 
 struct Shared {
@@ -53,7 +55,13 @@ impl ParamStore {
     fn new(origin: Origin, dtype: DType, device: &Device) -> Self {
         let (vars, buffers, problems) = Default::default();
         let shared = Arc::new(Mutex::new(Shared { origin, vars, buffers, problems }));
-        Self { shared, dtype, device: device.clone() }
+        Self { shared, dtype, device: device.clone(), precision: Precision::Full }
+    }
+
+    /// With products of this precision in all convolutions that are made from its sources from now on, whatever their own settings say.
+    /// Parameters, results, gradients, norms and optimizers keep their type: f32 weights need no master copies.
+    pub fn precision(self, precision: Precision) -> Self {
+        Self { precision, ..self }
     }
 
     /// The cursor at the root.
@@ -189,6 +197,11 @@ impl ParamSource {
         Ok(Buffer(self.store.make(&self.full(name), shape, Init::Const(value), false)?))
     }
 
+    /// Of the products of convolutions that are made here; see [`ParamStore::precision`].
+    pub fn precision(&self) -> Precision {
+        self.store.precision
+    }
+
     /// Full name of this place, empty at the root.
     pub fn path(&self) -> &str {
         &self.path
@@ -212,8 +225,14 @@ impl Buffer {
     /// Replaces the value; other precisions are converted.
     ///
     /// # Errors
-    /// [`Error::Tensor`] when the shapes differ.
+    /// [`Error::Tensor`] when the shapes differ; [`Error::Unsupported`] while a part of a step is
+    /// [run again](crate::grad::recompute) for its gradients, which must not move a statistic a second time.
     pub fn set(&self, value: &Tensor) -> Result<()> {
+        if replaying() {
+            return Err(Error::Unsupported(
+                "a running statistic would be moved again by a recomputation; run its layer in the mode that the recomputed function is given".into(),
+            ));
+        }
         Ok(self.0.set(&value.detach().to_dtype(self.0.dtype())?)?)
     }
 

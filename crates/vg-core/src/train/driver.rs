@@ -7,16 +7,21 @@ use std::time::{Duration, Instant};
 use candle_core::Tensor;
 
 use super::log::{Scalar, StepLog, check_finite};
-use super::observer::{Observer, StepReport};
+use super::observer::{ClassRows, Observer, StepReport};
 use super::trainer::{StepCx, Trainer};
 use crate::checkpoint::{CheckpointReader, CheckpointWriter, Progress, step_folders};
 use crate::grad::Tape;
 use crate::model::{Experiment, Init};
-use crate::sample::{SampleRequest, SampleSpec};
-use crate::{BatchSource, BatchSpec, Error, Result, Rng};
+use crate::sample::{ClassNames, SampleRequest, SampleSpec, Sampler, evenly_chosen};
+use crate::{BatchSource, BatchSpec, Error, Result, Rng, SourceInfo};
 
 /// Folder of a run's checkpoints, inside the run's folder.
 pub const CHECKPOINTS: &str = "checkpoints";
+
+/// Classes that are sampled at ticks; of more, this many are chosen evenly.
+const CLASS_ROWS: usize = 10;
+/// Clips of each, at most.
+const CLASS_COLUMNS: u64 = 4;
 
 /// How long a run is and what happens on the way. An interval of 0 means never.
 #[derive(Clone, Debug)]
@@ -241,7 +246,14 @@ impl<'a> Driver<'a> {
             request.context = Some(context(self.source, wanted, &spec, schedule.samples, &self.init)?);
         }
         let clips = sampler.sample(&request)?;
-        observer.samples(self.progress, &clips)
+        observer.samples(self.progress, &clips)?;
+        if spec.classes > 1 {
+            let names = class_names(&*self.trainer, self.source.info());
+            let columns = schedule.samples.min(CLASS_COLUMNS);
+            let rows = class_rows(&*sampler, &names, columns, request.context.as_ref())?;
+            observer.class_samples(self.progress, &rows)?;
+        }
+        Ok(())
     }
 
     fn save(&self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {
@@ -249,12 +261,48 @@ impl<'a> Driver<'a> {
         self.trainer.save(&mut writer)?;
         writer.value("run.seed", &self.init.seed)?;
         writer.value("run.data", &self.source.info().fingerprint)?;
+        writer.classes(class_names(&*self.trainer, self.source.info()));
         let folder = self.folder.join(CHECKPOINTS);
         let path = folder.join(format!("step-{:06}", self.progress.step));
         writer.write(&path, self.experiment.card().name, &self.experiment.config_file(), self.progress)?;
         remove_old(&folder, schedule.keep_checkpoints.max(2))?;
         observer.checkpoint(self.progress, &path)
     }
+}
+
+/// Names of the classes that a trainer asks labels for.
+fn class_names(trainer: &dyn Trainer, data: &SourceInfo) -> ClassNames {
+    let groups = trainer.needs().labels;
+    ClassNames::new(
+        groups.into_iter().filter_map(|group| Some((group.clone(), data.classes.get(&group)?.clone()))),
+    )
+}
+
+/// A row of clips for each of some classes, from the seeds of the first samples and with their given frames.
+fn class_rows(
+    sampler: &dyn Sampler,
+    names: &ClassNames,
+    columns: u64,
+    context: Option<&Tensor>,
+) -> Result<ClassRows> {
+    let of = sampler.spec().classes;
+    let (chosen, group) = (evenly_chosen(of, CLASS_ROWS), names.first_group(&sampler.attributes()));
+    let rows = chosen.len();
+    let context = context.map(|all| {
+        let row = all.narrow(0, 0, columns as usize)?;
+        Tensor::cat(&vec![row; rows], 0)
+    });
+    let request = SampleRequest {
+        classes: chosen.iter().flat_map(|class| (0..columns).map(|_| *class)).collect(),
+        context: context.transpose()?,
+        ..SampleRequest::seeds((0..rows).flat_map(|_| 0..columns))
+    };
+    Ok(ClassRows {
+        of,
+        rows: chosen.iter().map(|class| (*class, names.name(&group, *class))).collect(),
+        columns: columns as usize,
+        clips: sampler.sample(&request)?,
+    })
 }
 
 /// First frames of the first clips of the data, the same at every tick.

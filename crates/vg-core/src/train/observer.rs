@@ -20,6 +20,19 @@ pub struct StepReport<'a> {
     pub step_secs: f64,
 }
 
+/// Clips of some classes of a model, the same seeds for each.
+#[derive(Clone, Debug)]
+pub struct ClassRows {
+    /// Classes of the model; at most ten of them, evenly chosen, are in `rows`.
+    pub of: usize,
+    /// A class a row, with its name, or its number where it has none.
+    pub rows: Vec<(usize, String)>,
+    /// Clips a row.
+    pub columns: usize,
+    /// The clips, row by row.
+    pub clips: Clips,
+}
+
 /// Takes the events of a run; every method may stop it with an error.
 pub trait Observer {
     /// After every step.
@@ -28,6 +41,10 @@ pub trait Observer {
     }
     /// At sample ticks, always from the same seeds.
     fn samples(&mut self, _progress: Progress, _clips: &Clips) -> Result<()> {
+        Ok(())
+    }
+    /// At the same ticks, of models with classes.
+    fn class_samples(&mut self, _progress: Progress, _rows: &ClassRows) -> Result<()> {
         Ok(())
     }
     /// After a checkpoint has been written.

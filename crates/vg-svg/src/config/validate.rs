@@ -41,6 +41,13 @@ impl ModelConfig for Config {
             ],
         )?;
         within(2..=MANY, [("train.batch", t.batch)])?;
+        let micro = t.micro_batch;
+        let fits = micro == 0 || (2..=t.batch).contains(&micro) && t.batch % micro != 1;
+        let accepted = format!(
+            "0, or from 2 to `train.batch` ({}) so that the last part has 2 clips or more: batch norms see nothing in one",
+            t.batch
+        );
+        require(fits, "train.micro_batch", &accepted, micro)?;
         for (key, value) in [("backbone.init_std", b.init_std), ("train.beta", t.beta)] {
             require(value.is_finite() && value >= 0.0, key, "0 or greater", value)?;
         }

@@ -1,6 +1,7 @@
 //! `cargo xtask sample`.
 
 mod given;
+mod list;
 mod parts;
 mod steer;
 
@@ -17,10 +18,11 @@ use vg_core::sample::{SampleRequest, Sampler};
 use vg_data::Frames;
 
 use self::given::Given;
-use self::steer::Steer;
+use self::steer::{Classes, Steer};
 use super::eval;
 use super::train::Part;
 use crate::failure::{Done, Failure};
+use crate::report::classes::write_page;
 use crate::run::{RunFolder, RunRecord};
 use crate::{clips, console, registry, threads};
 
@@ -38,7 +40,9 @@ const AT_ONCE: u64 = 16;
     cargo xtask sample runs/0002-mocogan-shapes --grid content=4,motion=6 --out swap.gif\n  \
     cargo xtask sample runs/0002-mocogan-shapes --fix content=3 --classes 0,1 --frames 32 --speed 0.5\n  \
     cargo xtask sample runs/0003-vgan-shapes --num 4 --parts --out layers.gif\n  \
-    cargo xtask sample runs/0004-videovae-weizmann --class 7 --attribute identity=2 --switch 5:4 --switch 10:7 --frames 15\n  \
+    cargo xtask sample runs/0004-videovae-weizmann --class walk --attribute identity=2 --switch 5:run --switch 10:7 --frames 15\n  \
+    cargo xtask sample runs/0004-videovae-weizmann --list-classes\n  \
+    cargo xtask sample runs/0004-videovae-weizmann --per-class 4 --out classes.gif\n  \
     cargo xtask sample runs/0004-videovae-weizmann --data weizmann --split test --given 3\n  \
     cargo xtask sample runs/0005-svg-digits --context clip.gif --num 5 --frames 30 --out futures.gif")]
 pub struct Args {
@@ -46,6 +50,9 @@ pub struct Args {
     /// owner/name on the Hugging Face hub in builds with the feature `hub`
     #[arg(value_name = "DIR")]
     source: String,
+    /// List the names and numbers of the model's classes and make no clips
+    #[arg(long)]
+    list_classes: bool,
     /// Number of clips
     #[arg(long, default_value_t = 16, value_parser = clap::value_parser!(u64).range(1..=4096))]
     num: u64,
@@ -93,25 +100,53 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<Done> {
     let started = Instant::now();
     clips::check_ending(&args.out)?;
-    let clips = check_seeds(args)?;
     threads::fix(args.threads)?;
     let weights = open(&args.source)?;
     let experiment = experiment(&weights)?;
     let sampler = experiment.sampler(&weights, &Init::cpu(0))?;
+    if args.list_classes {
+        return list::print(args, &weights, &*sampler);
+    }
+    let classes = classes(args, &weights, &*sampler)?;
+    let clips = check_seeds(args, &classes)?;
     // Given frames lie as far apart as those of the training.
     let stride = if args.data.is_some() { eval::trained_stride(&*experiment)? } else { 1 };
     let mut given = Given::of(args, &*sampler, stride)?;
-    let mut made = draw(&*sampler, args, &mut given, clips)?;
+    let mut made = draw(&*sampler, args, &classes, &mut given, clips)?;
     made.clips = given.beside(made.clips)?;
     let clip = made.clips.first().map(|f| (f.frames, f.size()));
-    let files = write(args, made)?;
-    report(args, clips, &files, &weights, clip, started.elapsed().as_secs_f64())?;
+    let files = write(args, &classes, &*sampler, made)?;
+    report(args, &classes, clips, &files, &weights, clip, started.elapsed().as_secs_f64())?;
     Ok(Done::Good)
 }
 
+/// The classes that are asked for, by their numbers.
+fn classes(args: &Args, weights: &Weights, sampler: &dyn Sampler) -> Result<Classes> {
+    let count = sampler.spec().classes;
+    if args.steer.per_class.is_some() && count == 0 {
+        return Err(Failure::new("--per-class: this model was trained without classes")
+            .hint("leave `--per-class` out")
+            .into());
+    }
+    let found = args.steer.classes(weights.classes(), &sampler.attributes(), count);
+    Ok(found.map_err(|error| {
+        let failure = Failure::new(error.to_string());
+        match (weights.classes().is_empty(), count) {
+            (false, _) => {
+                failure.hint(format!("`cargo xtask sample {} --list-classes` lists all", args.source))
+            }
+            (true, 0) => failure.hint("this model was trained without classes; leave the class out"),
+            (true, count) => failure.hint(format!(
+                "this model has the classes 0 to {}; names come with runs on data with labels",
+                count - 1
+            )),
+        }
+    })?)
+}
+
 /// The number of clips.
-fn check_seeds(args: &Args) -> Result<u64> {
-    let clips = args.steer.clips(args.num);
+fn check_seeds(args: &Args, classes: &Classes) -> Result<u64> {
+    let clips = args.steer.clips(args.num, classes);
     match args.seed.checked_add(clips) {
         Some(_) => Ok(clips),
         None => Err(Failure::new(format!("--seed {}: too large for {clips} clips", args.seed)).into()),
@@ -119,11 +154,17 @@ fn check_seeds(args: &Args) -> Result<u64> {
 }
 
 /// Writes the clips and returns the files.
-fn write(args: &Args, made: Made) -> Result<Vec<PathBuf>> {
+fn write(args: &Args, classes: &Classes, sampler: &dyn Sampler, made: Made) -> Result<Vec<PathBuf>> {
     let scale = args.scale.map(|n| n as usize);
-    let mut files = match &args.steer.grid {
-        Some(grid) => clips::write_table(&args.out, made.clips, grid.columns.number as usize, scale)?,
-        None => {
+    let mut files = match (&args.steer.grid, args.steer.per_class) {
+        (Some(grid), _) => clips::write_table(&args.out, made.clips, grid.columns.number as usize, scale)?,
+        (None, Some(columns)) => {
+            let (of, title) = (sampler.spec().classes, format!("Clips of {}", args.source));
+            let page = write_page(&args.out, &title, of, &classes.rows, &made.clips)?;
+            clips::write_rows(&args.out, made.clips, columns as usize, scale)?;
+            vec![args.out.clone(), page]
+        }
+        (None, None) => {
             clips::write_frames(&args.out, made.clips, scale)?;
             vec![args.out.clone()]
         }
@@ -141,7 +182,8 @@ pub fn open(source: &str) -> Result<Weights> {
     if path.join(RunRecord::FILE).exists() {
         let checkpoint = RunFolder::at(path).newest_checkpoint()?;
         let name = checkpoint.path().display().to_string();
-        return Ok(Weights::new(name, checkpoint.config(), checkpoint.model_tensors().clone()));
+        let weights = Weights::new(name, checkpoint.config(), checkpoint.model_tensors().clone());
+        return Ok(weights.with_classes(checkpoint.classes().clone()));
     }
     if path.is_dir() {
         if !path.join(MODEL_FILE).exists() {
@@ -204,12 +246,18 @@ struct Made {
     parts: BTreeMap<&'static str, Vec<Frames>>,
 }
 
-fn draw(sampler: &dyn Sampler, args: &Args, given: &mut Given, clips: u64) -> Result<Made> {
+fn draw(
+    sampler: &dyn Sampler,
+    args: &Args,
+    classes: &Classes,
+    given: &mut Given,
+    clips: u64,
+) -> Result<Made> {
     let mut made = Made::default();
     for start in (0..clips).step_by(AT_ONCE as usize) {
         let range = start..clips.min(start + AT_ONCE);
         let context = given.take(range.clone())?;
-        let request = SampleRequest { context, ..args.steer.request(args.seed, range) };
+        let request = SampleRequest { context, ..args.steer.request(classes, args.seed, range) };
         let clips = if args.parts {
             let (clips, parts) = sampler.sample_parts(&request)?;
             if parts.is_empty() {
@@ -230,6 +278,7 @@ fn draw(sampler: &dyn Sampler, args: &Args, given: &mut Given, clips: u64) -> Re
 
 fn report(
     args: &Args,
+    classes: &Classes,
     clips: u64,
     files: &[PathBuf],
     weights: &Weights,
@@ -240,7 +289,7 @@ fn report(
     if args.json {
         return console::json(&json!({
             "file": files[0], "files": files, "weights": weights.source(), "clips": clips, "seed": args.seed, "frames": frames,
-            "height": size.height, "width": size.width, "channels": size.channels, "secs": secs,
+            "height": size.height, "width": size.width, "channels": size.channels, "secs": secs, "rows": classes.rows.iter().map(|(_, name)| name).collect::<Vec<_>>(),
         }));
     }
     let out = files.iter().map(|f| f.display().to_string()).collect::<Vec<_>>().join(", ");
@@ -252,10 +301,14 @@ fn report(
                 rows.number, rows.stream, columns.number, columns.stream, args.seed
             )
         }
-        None => format!("seeds {} to {}", args.seed, args.seed + (clips - 1)),
+        None => format!("seeds {} to {}", args.seed, args.seed + (args.steer.per_class.unwrap_or(clips) - 1)),
     };
     let from = weights.source();
-    Ok(console::result(format!(
+    console::result(format!(
         "{out}: {clips} clips of {frames} frames of {size} from {from}, {seeds}, {secs:.2} s"
-    ))?)
+    ))?;
+    for (k, (class, name)) in classes.rows.iter().enumerate() {
+        console::result(format!("  row {}: class {class}, {name}", k + 1))?;
+    }
+    Ok(())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use vg_core::sample::{ClassSwitch, SampleRequest};
+use vg_core::sample::{Attribute, ClassNames, ClassSwitch, SampleRequest, evenly_chosen};
 
 /// `STREAM=NUMBER`: a seed of a random stream, or a number of seeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +55,41 @@ impl Grid {
     }
 }
 
+/// A class by its number, or by a name that the weights know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Class {
+    Number(usize),
+    Name(String),
+}
+
+impl FromStr for Class {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.trim(), text.trim().parse()) {
+            ("", _) => Err("expected the number or the name of a class".to_owned()),
+            (_, Ok(number)) => Ok(Self::Number(number)),
+            (name, Err(_)) => Ok(Self::Name(name.to_owned())),
+        }
+    }
+}
+
+impl Class {
+    fn number(&self, names: &ClassNames, group: &str) -> vg_core::Result<usize> {
+        match self {
+            Self::Number(number) => Ok(*number),
+            Self::Name(name) => names.find(group, name),
+        }
+    }
+}
+
 /// `FRAME:CLASS` or `FRAME:NAME=CLASS`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Switch(pub ClassSwitch);
+pub struct Switch {
+    pub frame: usize,
+    pub attribute: Option<String>,
+    pub class: Class,
+}
 
 impl FromStr for Switch {
     type Err = String;
@@ -65,13 +97,14 @@ impl FromStr for Switch {
     fn from_str(text: &str) -> Result<Self, String> {
         let parsed = text.split_once(':').and_then(|(frame, class)| {
             let frame = frame.trim().parse().ok()?;
-            Some(match class.split_once('=') {
+            let (attribute, class) = match class.split_once('=') {
                 Some((name, _)) if name.trim().is_empty() => return None,
-                Some((name, class)) => ClassSwitch::of(name.trim(), frame, class.trim().parse().ok()?),
-                None => ClassSwitch::new(frame, class.trim().parse().ok()?),
-            })
+                Some((name, class)) => (Some(name.trim().to_owned()), class),
+                None => (None, class),
+            };
+            Some(Self { frame, attribute, class: class.parse().ok()? })
         });
-        parsed.map(Self).ok_or_else(|| {
+        parsed.ok_or_else(|| {
             format!("expected FRAME:CLASS, such as 8:2, or FRAME:NAME=CLASS, such as 8:kind=1, got {text:?}")
         })
     }
@@ -81,7 +114,7 @@ impl FromStr for Switch {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OfAttribute {
     pub name: String,
-    pub class: usize,
+    pub class: Class,
 }
 
 impl FromStr for OfAttribute {
@@ -90,9 +123,10 @@ impl FromStr for OfAttribute {
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.split_once('=').filter(|(name, _)| !name.trim().is_empty());
         let parsed = parts.and_then(|(name, class)| {
-            Some(Self { name: name.trim().to_owned(), class: class.trim().parse().ok()? })
+            Some(Self { name: name.trim().to_owned(), class: class.parse().ok()? })
         });
-        parsed.ok_or_else(|| format!("expected NAME=CLASS, such as identity=4, got {text:?}"))
+        parsed
+            .ok_or_else(|| format!("expected NAME=CLASS, such as identity=4 or identity=moshe, got {text:?}"))
     }
 }
 
@@ -102,14 +136,19 @@ pub struct Steer {
     /// Frames a clip; the model's own length when absent
     #[arg(long, value_name = "T")]
     pub(super) frames: Option<usize>,
-    /// Class of all clips, for models with classes; drawn from the seed when absent
-    #[arg(long, value_name = "K", conflicts_with = "classes")]
-    class: Option<usize>,
-    /// Class of each clip, such as 0,0,1; from the start again where there are more clips
-    #[arg(long, value_name = "K,K", value_delimiter = ',')]
-    classes: Vec<usize>,
+    /// Class of all clips, by its number or its name, for models with classes; drawn from the seed when absent
+    #[arg(long, value_name = "CLASS", conflicts_with = "classes")]
+    class: Option<Class>,
+    /// Class of each clip, such as 0,0,1 or red,blue; from the start again where there are more clips
+    #[arg(long, value_name = "CLASS,CLASS", value_delimiter = ',')]
+    classes: Vec<Class>,
+    /// Clips of each class with the same seeds, a row a class; of more than ten classes, ten that are chosen evenly. Also writes a page
+    /// OUT.html with the classes' names beside the rows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=64),
+        conflicts_with_all = ["class", "classes", "grid", "data", "context", "parts"])]
+    pub per_class: Option<u64>,
     /// Class of all clips in a label group by its name, such as identity=4, for models that have several; may be repeated
-    #[arg(long = "attribute", value_name = "NAME=K")]
+    #[arg(long = "attribute", value_name = "NAME=CLASS")]
     attributes: Vec<OfAttribute>,
     /// Another class from frame FRAME on, such as 8:2, or in a label group by its name, such as 8:kind=1; may be repeated
     #[arg(long = "switch", value_name = "FRAME:CLASS")]
@@ -126,14 +165,54 @@ pub struct Steer {
     pub grid: Option<Grid>,
 }
 
+/// Classes that are shown of a model with more.
+const ROWS: usize = 10;
+
+/// The classes that a [`Steer`] asks for, by their numbers.
+#[derive(Clone, Debug, Default)]
+pub struct Classes {
+    class: Option<usize>,
+    each: Vec<usize>,
+    attributes: BTreeMap<String, Vec<usize>>,
+    switches: Vec<ClassSwitch>,
+    /// With `--per-class`, the class of each row and its name.
+    pub rows: Vec<(usize, String)>,
+}
+
 impl Steer {
-    /// Number of clips, where a grid says so.
-    pub fn clips(&self, asked: u64) -> u64 {
-        self.grid.as_ref().map_or(asked, Grid::clips)
+    /// The classes that are asked for, of a model with `count` classes in its first label group.
+    ///
+    /// # Errors
+    /// As [`ClassNames::find`].
+    pub fn classes(&self, names: &ClassNames, known: &[Attribute], count: usize) -> vg_core::Result<Classes> {
+        let first = names.first_group(known);
+        let of_first = |class: &Class| class.number(names, &first);
+        let attribute = |a: &OfAttribute| Ok((a.name.clone(), vec![a.class.number(names, &a.name)?]));
+        let switch = |s: &Switch| {
+            let class = s.class.number(names, s.attribute.as_ref().unwrap_or(&first))?;
+            Ok(ClassSwitch { frame: s.frame, attribute: s.attribute.clone(), class })
+        };
+        let rows = if self.per_class.is_some() { evenly_chosen(count, ROWS) } else { Vec::new() };
+        Ok(Classes {
+            class: self.class.as_ref().map(of_first).transpose()?,
+            each: self.classes.iter().map(of_first).collect::<vg_core::Result<_>>()?,
+            attributes: self.attributes.iter().map(attribute).collect::<vg_core::Result<_>>()?,
+            switches: self.switches.iter().map(switch).collect::<vg_core::Result<_>>()?,
+            rows: rows.into_iter().map(|class| (class, names.name(&first, class))).collect(),
+        })
+    }
+
+    /// Number of clips, where a grid or the classes say so.
+    pub fn clips(&self, asked: u64, classes: &Classes) -> u64 {
+        match (&self.grid, self.per_class) {
+            (Some(grid), _) => grid.clips(),
+            (None, Some(columns)) => columns * classes.rows.len() as u64,
+            (None, None) => asked,
+        }
     }
 
     /// The request for clips `range` of those that start at `seed`.
-    pub fn request(&self, seed: u64, range: std::ops::Range<u64>) -> SampleRequest {
+    pub fn request(&self, classes: &Classes, seed: u64, range: std::ops::Range<u64>) -> SampleRequest {
         let n = range.clone().count();
         let mut streams: BTreeMap<String, Vec<u64>> =
             self.fixed.iter().map(|f| (f.stream.clone(), vec![f.number; n])).collect();
@@ -147,16 +226,21 @@ impl Steer {
             streams.insert(columns.stream.clone(), seeds.clone());
             streams.insert(rows.stream.clone(), of(|k, n| k / n));
         }
-        let class = |k: u64| self.classes[k as usize % self.classes.len()];
-        let classes = if self.classes.is_empty() { Vec::new() } else { range.map(class).collect() };
+        let mut each = Vec::new();
+        if let Some(columns) = self.per_class {
+            seeds = range.clone().map(|k| seed.saturating_add(k % columns)).collect();
+            each = range.map(|k| classes.rows[(k / columns) as usize].0).collect();
+        } else if !classes.each.is_empty() {
+            each = range.map(|k| classes.each[k as usize % classes.each.len()]).collect();
+        }
         SampleRequest {
             frames: self.frames,
-            class: self.class,
-            classes,
+            class: classes.class,
+            classes: each,
             streams,
             speed: self.speed,
-            attributes: self.attributes.iter().map(|a| (a.name.clone(), vec![a.class])).collect(),
-            switches: self.switches.iter().map(|s| s.0.clone()).collect(),
+            attributes: classes.attributes.clone(),
+            switches: classes.switches.clone(),
             ..SampleRequest::seeds(seeds)
         }
     }
@@ -166,23 +250,54 @@ impl Steer {
 mod tests {
     use super::*;
 
+    fn names() -> ClassNames {
+        ClassNames::new([("kind".to_owned(), ["red", "green", "blue"].map(str::to_owned).to_vec())])
+    }
+
+    fn known() -> [Attribute; 2] {
+        [("kind", 3), ("identity", 9)].map(|(name, classes)| Attribute { name: name.to_owned(), classes })
+    }
+
+    #[test]
+    fn each_class_has_a_row_of_the_same_seeds() {
+        let steer = Steer { per_class: Some(2), ..Steer::default() };
+        let classes = steer.classes(&names(), &[], 3).unwrap();
+        assert_eq!(classes.rows[1], (1, "green".to_owned()));
+        assert_eq!(steer.clips(16, &classes), 6);
+        let request = steer.request(&classes, 5, 1..5);
+        assert_eq!((request.classes, request.seeds), (vec![0, 1, 1, 2], vec![6, 5, 6, 5]));
+        assert_eq!(steer.classes(&names(), &[], 600).unwrap().rows.len(), 10);
+    }
+
+    #[test]
+    fn unknown_names_are_errors() {
+        let steer = Steer { class: Some("gren".parse().unwrap()), ..Steer::default() };
+        let error = steer.classes(&names(), &[], 3).unwrap_err().to_string();
+        assert!(error.contains("near it: \"green\""), "{error}");
+        let error = steer.classes(&ClassNames::default(), &[], 3).unwrap_err().to_string();
+        assert!(error.contains("give a number"), "{error}");
+        assert!("".parse::<Class>().is_err());
+    }
+
     #[test]
     fn grids_share_seeds_along_rows_and_columns() {
         let steer = Steer { grid: Some("content=2, motion=3".parse().unwrap()), ..Steer::default() };
-        assert_eq!(steer.clips(16), 6);
-        let request = steer.request(10, 0..6);
+        let none = Classes::default();
+        assert_eq!(steer.clips(16, &none), 6);
+        let request = steer.request(&none, 10, 0..6);
         assert_eq!(request.streams["content"], [10, 10, 10, 11, 11, 11]);
         assert_eq!(request.streams["motion"], [10, 11, 12, 10, 11, 12]);
         assert_eq!(request.seeds, [10, 11, 12, 10, 11, 12]);
-        let rest = steer.request(10, 4..6);
+        let rest = steer.request(&none, 10, 4..6);
         assert_eq!((rest.streams["content"][0], rest.streams["motion"][0]), (11, 11));
     }
 
     #[test]
     fn classes_repeat_and_single_streams_are_fixed() {
         let fixed = vec!["content=7".parse().unwrap()];
-        let steer = Steer { classes: vec![0, 2], fixed, ..Steer::default() };
-        let request = steer.request(0, 3..6);
+        let classes = vec!["0".parse().unwrap(), "blue".parse().unwrap()];
+        let steer = Steer { classes, fixed, ..Steer::default() };
+        let request = steer.request(&steer.classes(&names(), &[], 3).unwrap(), 0, 3..6);
         assert_eq!((request.classes, request.seeds), (vec![2, 0, 2], vec![3, 4, 5]));
         assert_eq!(request.streams["content"], [7, 7, 7]);
     }
@@ -198,23 +313,26 @@ mod tests {
             let error = text.parse::<Grid>().unwrap_err();
             assert!(error.contains(part), "{error}");
         }
-        for text in ["8", "8:=2", "8:kind", "x:2", "8:kind=x"] {
+        for text in ["8", "8:=2", "8:", "x:2", "8:kind="] {
             assert!(text.parse::<Switch>().unwrap_err().contains("FRAME:CLASS"), "{text}");
         }
-        assert_eq!("8:2".parse::<Switch>().unwrap().0, ClassSwitch::new(8, 2));
-        assert_eq!("8: kind = 1".parse::<Switch>().unwrap().0, ClassSwitch::of("kind", 8, 1));
+        let switch = |text: &str| text.parse::<Switch>().unwrap();
+        assert_eq!(switch("8:2"), Switch { frame: 8, attribute: None, class: Class::Number(2) });
+        let named = Switch { frame: 8, attribute: Some("kind".into()), class: Class::Name("a b".into()) };
+        assert_eq!(switch("8: kind = a b"), named);
         assert!("identity".parse::<OfAttribute>().unwrap_err().contains("NAME=CLASS"));
     }
 
     #[test]
     fn attributes_and_switches_go_into_the_request() {
         let attributes = ["identity=4", "kind=1"].map(|a| a.parse().unwrap()).to_vec();
-        let switches = ["5:6", "10:identity=7"].map(|s| s.parse().unwrap()).to_vec();
-        let request = Steer { attributes, switches, ..Steer::default() }.request(0, 0..2);
+        let switches = ["5:green", "10:identity=7"].map(|s| s.parse().unwrap()).to_vec();
+        let steer = Steer { attributes, switches, ..Steer::default() };
+        let request = steer.request(&steer.classes(&names(), &known(), 3).unwrap(), 0, 0..2);
         assert_eq!(
             (&request.attributes["identity"][..], &request.attributes["kind"][..]),
             (&[4][..], &[1][..])
         );
-        assert_eq!(request.switches, [ClassSwitch::new(5, 6), ClassSwitch::of("identity", 10, 7)]);
+        assert_eq!(request.switches, [ClassSwitch::new(5, 1), ClassSwitch::of("identity", 10, 7)]);
     }
 }

@@ -7,9 +7,11 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use vg_core::checkpoint::Progress;
 use vg_core::sample::Clips;
-use vg_core::train::{Observer, StatsFile, StatsLine, StepReport};
+use vg_core::train::{ClassRows, Observer, StatsFile, StatsLine, StepReport};
 use vg_core::{Error, Result};
+use vg_data::Frames;
 
+use crate::report::classes::Rows;
 use crate::run::{RunFolder, RunRecord, Times};
 use crate::{clips, console};
 
@@ -148,6 +150,13 @@ impl Observer for Watch<'_> {
         clips::write(&path, made, None)?;
         clips::write(&self.folder.join("samples.gif"), made, None)?;
         self.event("samples", progress, &path)
+    }
+
+    fn class_samples(&mut self, progress: Progress, made: &ClassRows) -> Result<()> {
+        let frames = Frames::from_tensor(&made.clips.tensor, made.clips.pixels)?;
+        let folder = self.folder.class_rows();
+        Rows::write(&folder, progress.step, made.of, &made.rows, &frames)?;
+        self.event("classes", progress, &folder)
     }
 
     fn checkpoint(&mut self, progress: Progress, path: &Path) -> Result<()> {

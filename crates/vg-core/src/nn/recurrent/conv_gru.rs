@@ -6,7 +6,7 @@ use super::super::{Init, Mode, ParamSource};
 use super::project;
 use crate::grad::settle;
 use crate::ops::Activation;
-use crate::ops::conv::{ConvParams, Epilogue, conv_fused};
+use crate::ops::conv::{ConvParams, Epilogue, Precision, conv_fused};
 use crate::ops::gates::{activated_sum, conv_gru_blend, conv_gru_reset};
 use crate::{Error, Result};
 
@@ -50,6 +50,7 @@ pub struct ConvGru2dCell {
     weights: [Tensor; 3],
     biases: Option<[Tensor; 3]>,
     activation: Activation,
+    precision: Precision,
 }
 
 impl ConvGru2dCell {
@@ -73,6 +74,7 @@ impl ConvGru2dCell {
             weights: [weight("read")?, weight("update")?, weight("out")?],
             biases: if config.bias { Some([bias("read")?, bias("update")?, bias("out")?]) } else { None },
             activation: config.activation,
+            precision: source.precision(),
         })
     }
 
@@ -100,7 +102,7 @@ impl ConvGru2dCell {
             }
         }
         let biases = self.biases.as_ref().map(|b| b.each_ref().map(|b| mode.weights.see(b)));
-        ConvGruWeights::new(weights, biases.as_ref(), self.activation)
+        ConvGruWeights::new(weights, biases.as_ref(), self.activation, self.precision)
     }
 
     /// One step: `x` `[B, I, H, W]` and `h` `[B, C, H, W]` to the new `h`. Make the [`weights`](Self::weights) once for several
@@ -149,7 +151,12 @@ impl Share {
 }
 
 impl ConvGruWeights {
-    fn new(weights: &[Tensor; 3], biases: Option<&[Tensor; 3]>, activation: Activation) -> Result<Self> {
+    fn new(
+        weights: &[Tensor; 3],
+        biases: Option<&[Tensor; 3]>,
+        activation: Activation,
+        precision: Precision,
+    ) -> Result<Self> {
         let [hidden, both, kernel, _] = weights[0].dims4().map(|(a, b, c, d)| [a, b, c, d])?;
         let gate_bias = match biases {
             Some([read, update, _]) => Some(settle(&Tensor::cat(&[read, update], 0)?)?),
@@ -161,7 +168,7 @@ impl ConvGruWeights {
             gate_bias,
             out_bias: biases.map(|[_, _, out]| out.clone()),
             activation,
-            params: ConvParams::per_axis([1, 1], [kernel / 2; 2]),
+            params: ConvParams::per_axis([1, 1], [kernel / 2; 2]).precision(precision),
         })
     }
 
@@ -209,5 +216,23 @@ impl ConvGruWeights {
         let candidate =
             activated_sum(input_out, &self.conv(&kept, &self.hidden.out, None)?, self.activation)?;
         conv_gru_blend(&gates, &candidate, h)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device};
+
+    use super::*;
+    use crate::Rng;
+    use crate::nn::ParamStore;
+
+    #[test]
+    fn the_precision_is_that_of_the_store() {
+        for precision in [Precision::Full, Precision::Bf16] {
+            let store = ParamStore::init(Rng::new(1), DType::F32, &Device::Cpu).precision(precision);
+            let cell = ConvGru2dCell::new(2, 3, ConvGruConfig::default(), &store.source()).unwrap();
+            assert_eq!(cell.weights(Mode::TRAIN).unwrap().params.precision, precision);
+        }
     }
 }

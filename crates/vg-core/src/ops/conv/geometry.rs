@@ -1,10 +1,13 @@
 //! Sizes of a convolution, checked once.
 
+use serde::{Deserialize, Serialize};
+
 use super::super::axes::{NAMES, align, keep, rank};
 use crate::{Error, Result};
 
 /// What the products of a convolution are formed in. Sums are f32 at least.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Precision {
     /// The type of the operands.
     #[default]
@@ -13,6 +16,16 @@ pub enum Precision {
     /// of their gradients are then rounded to 8 significant bits: results differ by up to about 1 % of their size. Where
     /// an input is infinite, more elements of the weight's gradient may be NaN than in f32.
     Bf16,
+}
+
+impl Precision {
+    /// The lower of two: what a layer asks for, and what all layers of a model are made with.
+    pub const fn or(self, other: Self) -> Self {
+        match self {
+            Self::Full => other,
+            Self::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// Stride, padding and dilation per axis, and the number of channel groups.
