@@ -14,7 +14,7 @@ use std::collections::{HashMap, HashSet};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, TensorId, WithDType};
 
-pub use tape::{Mark, Tape, mark, rewind, split};
+pub use tape::{Mark, Tape, join, mark, rewind, split};
 pub(crate) use tape::{apply1, apply2, apply3, clear, part, settle};
 
 use crate::Result;

@@ -125,6 +125,8 @@ enum Op {
     Three(Box<dyn CustomOp3>),
     /// The elements of a variable from this one on.
     Part(usize),
+    /// All operands one after the other.
+    Join,
 }
 
 impl Record {
@@ -151,6 +153,7 @@ impl Record {
             }
             // The backward pass adds its gradient to a part of the variable's instead.
             Op::Part(_) => Vec::new(),
+            Op::Join => parts_of(grad, x)?,
         };
         Ok(x.iter().zip(found).filter_map(|(input, grad)| grad.map(|g| (input, g.detach()))).collect())
     }
@@ -243,6 +246,36 @@ pub fn split(x: &Tensor, n: usize) -> crate::Result<Vec<Tensor>> {
     }
     let (whole, len) = (settle(x)?, rows / n);
     (0..n).map(|k| Ok(part(&whole, k * len, len)?)).collect()
+}
+
+/// Tensors one after the other along the first axis.
+///
+/// As candle's `cat`; while a tape records, their gradients are views of the whole's instead of sums with zeros.
+///
+/// # Errors
+/// [`Error::Tensor`](crate::Error::Tensor) when there are none or other axes differ.
+pub fn join(all: &[Tensor]) -> crate::Result<Tensor> {
+    let operands: Vec<&Tensor> = all.iter().collect();
+    match way(&operands) {
+        Way::Candle | Way::Plain => Ok(Tensor::cat(all, 0)?),
+        Way::Record => {
+            let constants: Vec<Tensor> = all.iter().map(Tensor::detach).collect();
+            let output = Var::from_tensor(&Tensor::cat(&constants, 0)?)?.into_inner();
+            record(Op::Join, all.to_vec(), output.clone());
+            Ok(output)
+        }
+    }
+}
+
+/// The gradient of each of the joined tensors that has one.
+fn parts_of(grad: &Tensor, joined: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+    let mut start = 0;
+    let part = |x: &Tensor| {
+        let (from, len) = (start, x.dims()[0]);
+        start += len;
+        if x.track_op() { grad.narrow(0, from, len).map(Some) } else { Ok(None) }
+    };
+    joined.iter().map(part).collect()
 }
 
 /// The same tensor; while a tape records, one at which the gradients of all later operations are added up before they flow on

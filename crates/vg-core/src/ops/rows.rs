@@ -1,4 +1,4 @@
-//! Rows that several rows of another tensor share.
+//! Rows of a tensor by their numbers, and rows that several rows of another tensor share.
 
 use std::sync::Arc;
 
@@ -33,6 +33,24 @@ pub fn add_rows(x: &Tensor, rows: &Tensor, of: &[usize]) -> Result<Tensor> {
         return Err(Error::Unsupported(problem));
     }
     Ok(binary(x, rows, AddRows(Arc::new(Sharing::new(of, m))))?)
+}
+
+/// The rows `of[0]`, `of[1]`, ... of `rows`, each as often as it is named.
+///
+/// Differentiable to any order.
+///
+/// # Shapes
+/// - `rows` `[M, ...]`; `of` has N entries below M
+/// - returns `[N, ...]`
+///
+/// # Errors
+/// [`Error::Shape`] when a number is M or more.
+pub fn take_rows(rows: &Tensor, of: &[usize]) -> Result<Tensor> {
+    let m = rows.dims().first().copied().unwrap_or(0);
+    if of.iter().any(|row| *row >= m) {
+        return Err(Error::shape("numbers of rows", format!("below {m}"), of));
+    }
+    Ok(unary(rows, TakeRows(Arc::new(Sharing::new(of, m))))?)
 }
 
 /// Which rows belong together.
