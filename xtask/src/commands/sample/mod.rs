@@ -40,6 +40,7 @@ const AT_ONCE: u64 = 16;
     cargo xtask sample runs/0003-vgan-shapes --num 4 --parts --out layers.gif\n  \
     cargo xtask sample runs/0004-videovae-weizmann --class 7 --attribute identity=2 --switch 5:4 --switch 10:7 --frames 15\n  \
     cargo xtask sample runs/0004-videovae-weizmann --data weizmann --split test --given 3\n  \
+    cargo xtask sample runs/0006-dvdgan-shapes --class 1 --attribute colour=3 --sigma 0.44\n  \
     cargo xtask sample runs/0005-svg-digits --context clip.gif --num 5 --frames 30 --out futures.gif")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;
