@@ -25,22 +25,32 @@ fn in_f64(file: &str) {
 
 #[test]
 fn class_conditional_with_attention_in_f64() {
-    in_f64("dvdgan");
+    in_f64("classes-attention");
 }
 
 #[test]
 fn unconditional_in_f64() {
-    in_f64("dvdgan-uncond");
+    in_f64("unconditional");
 }
 
 #[test]
 fn given_frames_in_f64() {
-    in_f64("dvdgan-fp");
+    in_f64("given");
+}
+
+#[test]
+fn nearest_upsampling_all_projections_and_a_plain_output_norm_in_f64() {
+    in_f64("flags");
+}
+
+#[test]
+fn given_frames_with_nearest_upsampling_in_f64() {
+    in_f64("given-flags");
 }
 
 #[test]
 fn outputs_losses_and_gradients_in_f32() {
-    for file in ["dvdgan", "dvdgan-uncond", "dvdgan-fp"] {
+    for file in ["classes-attention", "unconditional", "given", "flags", "given-flags"] {
         assert_passes(&run(file, DType::F32));
     }
 }
