@@ -3,7 +3,7 @@
 use candle_core::{D, Tensor};
 use vg_core::Result;
 use vg_core::nn::{ConvConfig, Init, Mode, ParamSource, SpectralConv};
-use vg_core::ops::attention::attention;
+use vg_core::ops::attention::{attention, map_attention};
 use vg_core::ops::channel::channel_scale;
 use vg_core::ops::pool::{PoolParams, max_pool};
 
@@ -65,15 +65,14 @@ impl Attention {
     /// [`vg_core::Error::Shape`] for other channels or frames of less than 2x2.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let maps = &self.0;
-        let positions =
-            |x: &Tensor| -> Result<Tensor> { Ok(x.flatten_from(2)?.transpose(1, 2)?.contiguous()?) };
-        let pooled = |conv: &SpectralConv<2>| {
-            positions(&max_pool(&conv.forward(x, mode)?, &PoolParams::uniform(2, 2))?)
+        let flat = |x: &Tensor| x.flatten_from(2);
+        let pooled = |conv: &SpectralConv<2>| -> Result<Tensor> {
+            Ok(flat(&max_pool(&conv.forward(x, mode)?, &PoolParams::uniform(2, 2))?)?)
         };
-        let query = positions(&maps.theta.forward(x, mode)?)?;
-        let mixed = attention(&query, &pooled(&maps.phi)?, &pooled(&maps.g)?, 1.0)?;
+        let query = flat(&maps.theta.forward(x, mode)?)?;
+        let mixed = map_attention(&query, &pooled(&maps.phi)?, &pooled(&maps.g)?, 1.0)?;
         let (n, channels, height, width) = x.dims4()?;
-        let mixed = mixed.transpose(1, 2)?.contiguous()?.reshape((n, channels / 2, height, width))?;
+        let mixed = mixed.reshape((n, channels / 2, height, width))?;
         maps.add(&mixed, x, mode)
     }
 }

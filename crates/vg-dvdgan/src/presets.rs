@@ -202,6 +202,7 @@ fn grouped(groups: &[(&str, usize)]) -> Config {
     config.train.lr_discriminator = 8e-4;
     config.train.average = 0.99;
     config.train.average_start = 50;
+    config.sample = Sample { standing_batches: 8, standing_clips: 8 };
     config
 }
 

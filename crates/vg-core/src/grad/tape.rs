@@ -5,12 +5,12 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, Var,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, Var,
 };
 use half::bf16;
 
 use crate::ops::op::{self as ops, Gradients, Operand, Output, unary};
-use crate::ops::real::Real;
+use crate::ops::real::{Real, with_slice};
 
 /// Records the operations of [`crate::ops`] on this thread for as long as it lives; see [`crate::grad`].
 ///
@@ -259,12 +259,38 @@ pub fn join(all: &[Tensor]) -> crate::Result<Tensor> {
     match way(&operands) {
         Way::Candle | Way::Plain => Ok(Tensor::cat(all, 0)?),
         Way::Record => {
-            let constants: Vec<Tensor> = all.iter().map(Tensor::detach).collect();
-            let output = Var::from_tensor(&Tensor::cat(&constants, 0)?)?.into_inner();
+            let output = joined(all)?.into_inner();
             record(Op::Join, all.to_vec(), output.clone());
             Ok(output)
         }
     }
+}
+
+/// The joined tensors as a variable, with one copy of their elements.
+fn joined(all: &[Tensor]) -> Result<Var> {
+    fn elements<T: Real>(all: &[Tensor], shape: &Shape) -> Result<Var> {
+        let mut values: Vec<T> = Vec::with_capacity(shape.elem_count());
+        for x in all {
+            with_slice(&x.contiguous()?, |x| {
+                values.extend_from_slice(x);
+                Ok(())
+            })?;
+        }
+        Var::from_vec(values, shape, &Device::Cpu)
+    }
+    let first = &all[0];
+    let alike = |x: &Tensor| x.rank() > 0 && x.dims()[1..] == first.dims()[1..] && x.dtype() == first.dtype();
+    if first.rank() > 0 && all.iter().all(alike) {
+        let rows = all.iter().map(|x| x.dims()[0]).sum();
+        let shape = Shape::from([&[rows], &first.dims()[1..]].concat());
+        match first.dtype() {
+            DType::F32 => return elements::<f32>(all, &shape),
+            DType::F64 => return elements::<f64>(all, &shape),
+            _ => {}
+        }
+    }
+    let constants: Vec<Tensor> = all.iter().map(Tensor::detach).collect();
+    Var::from_tensor(&Tensor::cat(&constants, 0)?)
 }
 
 /// The gradient of each of the joined tensors that has one.
