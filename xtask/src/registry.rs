@@ -26,6 +26,8 @@ pub static MODELS: &[Registered] = &[
     Registered { entry: vg_svg::ENTRY, parity: vg_svg::parity::run },
     #[cfg(feature = "videovae")]
     Registered { entry: vg_videovae::ENTRY, parity: vg_videovae::parity::run },
+    #[cfg(feature = "dvdgan")]
+    Registered { entry: vg_dvdgan::ENTRY, parity: vg_dvdgan::parity::run },
 ];
 
 /// The model of a name.

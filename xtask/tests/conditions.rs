@@ -149,3 +149,31 @@ fn clips_are_asked_for_by_attributes_and_scored() {
     place.error("eval gan --data shapes --metrics attributes --classifier stage-1", &["cannot be asked for"]);
     place.error(&format!("{eval} --classifier gan"), &["tells no attributes"]);
 }
+
+/// DVD-GAN: classes of two groups, narrow noise, other lengths, and the form that continues given frames.
+#[test]
+fn noise_is_narrowed_and_clips_go_on() {
+    let place = Place::new();
+    let groups = "--set classes.groups=[\"motion\",\"colour\"] --set classes.counts=[2,8]";
+    place.good(&format!("train dvdgan --preset tiny {groups} --samples 2 --steps 2 --out run"));
+    place.error(
+        &format!("train dvdgan --preset tiny {groups} --set classes.counts=[2,7] --steps 1 --out bad"),
+        &["8 classes in \"colour\"", "--set classes.counts=[2,8]"],
+    );
+    place.good("sample run --num 2 --class 1 --attribute colour=3 --sigma 0.44 --out a.gif");
+    place.good("sample run --num 2 --truncation 0.5 --frames 8 --out b.gif");
+    place.good("sample run --grid noise=2,class=3 --out c.gif");
+    place.error("sample run --sigma 0.5 --truncation 0.5", &["cannot be used with"]);
+    place.error("sample run --sigma=-1", &["0 to 10"]);
+    place.error("sample run --truncation 11", &["0 to 10"]);
+    place.error("sample run --attribute colour=8", &["no class 8 of \"colour\""]);
+    place.good("train tgan --preset tiny --steps 1 --samples 0 --out other");
+    place.error("sample other --sigma 0.5", &["one way"]);
+
+    let given =
+        "--set clip.given=2 --set classes.groups=[] --set classes.counts=[] --set sample.standing_batches=0";
+    place.good(&format!("train dvdgan --preset tiny {given} --samples 2 --steps 2 --out fp"));
+    place.error("sample fp", &["2 given frames", "--data"]);
+    place.good("sample fp --data shapes --split test --num 2 --out d.gif");
+    place.good("sample fp --context a.gif --num 3 --out e.gif");
+}

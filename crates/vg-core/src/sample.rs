@@ -3,6 +3,7 @@
 mod attributes;
 mod classes;
 mod groups;
+mod noise;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -15,6 +16,7 @@ use crate::{ClipSpec, Error, Result, Rng, expect_dims};
 pub use self::attributes::{Attribute, ClassSwitch};
 pub use self::classes::{ClassNames, evenly_chosen};
 pub use self::groups::{Groups, Rows};
+pub use self::noise::Noise;
 
 /// What a sampler makes and takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -51,6 +53,8 @@ pub struct SampleRequest {
     /// Seeds of single random streams, one a clip, by the stream's name; all other streams take the clip's own seed. The names are those
     /// of [`Controls::streams`].
     pub streams: BTreeMap<String, Vec<u64>>,
+    /// How latents are drawn.
+    pub noise: Noise,
     /// How fast clips move: frame k shows what is otherwise at frame `k * speed`; 1 when absent.
     pub speed: Option<f64>,
     /// Other classes from some frames on.
@@ -66,6 +70,8 @@ pub struct SampleRequest {
 pub struct Controls {
     /// Random streams that may have seeds of their own, such as `content` and `motion`.
     pub streams: &'static [&'static str],
+    /// Whether latents can be drawn from another distribution.
+    pub noise: bool,
     /// Whether clips can move faster or slower.
     pub speed: bool,
     /// Whether the class can change in the middle of a clip.
@@ -207,6 +213,7 @@ impl SampleRequest {
             }
             one_a_clip("seeds of a stream", seeds.len(), self.seeds.len())?;
         }
+        self.check_noise(controls)?;
         match self.speed {
             Some(_) if !controls.speed => {
                 return Err(Error::Unsupported("this model cannot change the speed of its clips".into()));
@@ -316,7 +323,8 @@ mod tests {
         }
     }
 
-    pub(super) const ALL: Controls = Controls { streams: &["content", "motion"], speed: true, switch: true };
+    pub(super) const ALL: Controls =
+        Controls { streams: &["content", "motion"], noise: false, speed: true, switch: true };
 
     #[test]
     fn a_stream_takes_its_own_seed_and_others_the_clips() {
@@ -345,6 +353,12 @@ mod tests {
             ),
             (SampleRequest { speed: Some(2.0), ..base() }, Controls::default(), "cannot change the speed"),
             (SampleRequest { speed: Some(f64::NAN), ..base() }, ALL, "0.01 to 100"),
+            (SampleRequest { noise: Noise::Normal(0.5), ..base() }, ALL, "draws its latents in one way"),
+            (
+                SampleRequest { noise: Noise::Truncated(-1.0), ..base() },
+                Controls { noise: true, ..ALL },
+                "give 0 to 10",
+            ),
             (SampleRequest { switches: switches(2, 0), ..base() }, Controls::default(), "within a clip"),
             (SampleRequest { switches: switches(4, 0), ..base() }, ALL, "frames 1 to 3"),
             (SampleRequest { switches: switches(2, 3), ..base() }, ALL, "classes 0 to 2"),

@@ -3,7 +3,7 @@
 use candle_core::{D, DType, Device, Tensor, Var};
 use proptest::prelude::*;
 use vg_core::grad::{Tape, backward};
-use vg_core::ops::attention::{attention, softmax};
+use vg_core::ops::attention::{attention, map_attention, softmax};
 use vg_core::testing::gradcheck::gradcheck;
 use vg_core::{Result, Rng};
 
@@ -99,6 +99,23 @@ fn gradients_agree_with_differences() {
         let inputs = [of("q", &[3, 2]), of("k", &[5, 2]), of("v", &[5, 4])];
         gradcheck(|t| attention(&t[0], &t[1], &t[2], 0.7), &inputs).unwrap();
     }
+}
+
+#[test]
+fn maps_attend_as_their_transposes_do() {
+    let maps = [random("q", &[2, 3, 6]), random("k", &[2, 3, 4]), random("v", &[2, 5, 4])];
+    let of = |t: &[Tensor]| map_attention(&t[0], &t[1], &t[2], 0.7);
+    let turned = |t: &Tensor| t.transpose(1, 2).unwrap().contiguous().unwrap();
+    let [q, k, v] = maps.each_ref().map(turned);
+    let want = turned(&attention(&q, &k, &v, 0.7).unwrap());
+    assert!(far(&of(&maps).unwrap(), &want) < 1e-14);
+    gradcheck(of, &maps).unwrap();
+    let error = |q: &[usize], k: &[usize], v: &[usize]| {
+        map_attention(&random("q", q), &random("k", k), &random("v", v), 1.0).unwrap_err().to_string()
+    };
+    assert!(error(&[2, 3, 6], &[2, 4, 4], &[2, 5, 4]).contains("[..., 3, M]"));
+    assert!(error(&[2, 3, 6], &[1, 3, 4], &[2, 5, 4]).contains("keys of maps"));
+    assert!(error(&[2, 3, 6], &[2, 3, 4], &[2, 5, 3]).contains("[..., e, 4]"));
 }
 
 #[test]

@@ -208,7 +208,8 @@ impl Sampler for MocoganSampler<'_> {
     }
 
     fn controls(&self) -> Controls {
-        Controls { streams: self.streams(), speed: true, switch: self.config.categories.count > 0 }
+        let switch = self.config.categories.count > 0;
+        Controls { streams: self.streams(), speed: true, switch, ..Controls::default() }
     }
 
     /// Clips of any length: the motion network goes on for as many steps as are asked for. With a speed, the path that it makes is

@@ -19,7 +19,7 @@ use std::rc::Rc;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, TensorId, WithDType};
 
 pub use recompute::recompute;
-pub use tape::{Mark, Tape, mark, rewind, split};
+pub use tape::{Mark, Tape, join, mark, rewind, split};
 pub(crate) use tape::{apply1, apply2, apply3, clear, part, replaying, settle};
 
 use recompute::Segment;

@@ -5,13 +5,13 @@ use std::ops::Deref;
 use std::rc::Rc;
 
 use candle_core::{
-    CpuStorage, CustomOp1, CustomOp2, CustomOp3, Device, Layout, Result, Shape, Storage, Tensor, Var,
+    CpuStorage, CustomOp1, CustomOp2, CustomOp3, DType, Device, Layout, Result, Shape, Storage, Tensor, Var,
 };
 use half::bf16;
 
 use super::recompute::Segment;
 use crate::ops::op::{self as ops, Gradients, Operand, Output, unary};
-use crate::ops::real::Real;
+use crate::ops::real::{Real, with_slice};
 
 /// Records the operations of [`crate::ops`] on this thread for as long as it lives; see [`crate::grad`].
 ///
@@ -155,6 +155,8 @@ enum Op {
     Part(usize),
     /// Many operations, of which only the ends are kept.
     Segment(Segment),
+    /// All operands one after the other.
+    Join,
 }
 
 impl Record {
@@ -189,6 +191,7 @@ impl Record {
             }
             // The backward pass adds its gradient to a part of the variable's instead, or runs the segment again.
             Op::Part(_) | Op::Segment(_) => Vec::new(),
+            Op::Join => parts_of(grad, x)?,
         };
         Ok(x.iter().zip(found).filter_map(|(input, grad)| grad.map(|g| (input, g.detach()))).collect())
     }
@@ -305,6 +308,62 @@ pub fn split(x: &Tensor, n: usize) -> crate::Result<Vec<Tensor>> {
     }
     let (whole, len) = (settle(x)?, rows / n);
     (0..n).map(|k| Ok(part(&whole, k * len, len)?)).collect()
+}
+
+/// Tensors one after the other along the first axis.
+///
+/// As candle's `cat`; while a tape records, their gradients are views of the whole's instead of sums with zeros.
+///
+/// # Errors
+/// [`Error::Tensor`](crate::Error::Tensor) when there are none or other axes differ.
+pub fn join(all: &[Tensor]) -> crate::Result<Tensor> {
+    let operands: Vec<&Tensor> = all.iter().collect();
+    match way(&operands) {
+        Way::Candle | Way::Plain => Ok(Tensor::cat(all, 0)?),
+        Way::Record => {
+            let output = joined(all)?.into_inner();
+            record(Op::Join, all.to_vec(), output.clone());
+            Ok(output)
+        }
+    }
+}
+
+/// The joined tensors as a variable, with one copy of their elements.
+fn joined(all: &[Tensor]) -> Result<Var> {
+    fn elements<T: Real>(all: &[Tensor], shape: &Shape) -> Result<Var> {
+        let mut values: Vec<T> = Vec::with_capacity(shape.elem_count());
+        for x in all {
+            with_slice(&x.contiguous()?, |x| {
+                values.extend_from_slice(x);
+                Ok(())
+            })?;
+        }
+        Var::from_vec(values, shape, &Device::Cpu)
+    }
+    let first = &all[0];
+    let alike = |x: &Tensor| x.rank() > 0 && x.dims()[1..] == first.dims()[1..] && x.dtype() == first.dtype();
+    if first.rank() > 0 && all.iter().all(alike) {
+        let rows = all.iter().map(|x| x.dims()[0]).sum();
+        let shape = Shape::from([&[rows], &first.dims()[1..]].concat());
+        match first.dtype() {
+            DType::F32 => return elements::<f32>(all, &shape),
+            DType::F64 => return elements::<f64>(all, &shape),
+            _ => {}
+        }
+    }
+    let constants: Vec<Tensor> = all.iter().map(Tensor::detach).collect();
+    Var::from_tensor(&Tensor::cat(&constants, 0)?)
+}
+
+/// The gradient of each of the joined tensors that has one.
+fn parts_of(grad: &Tensor, joined: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
+    let mut start = 0;
+    let part = |x: &Tensor| {
+        let (from, len) = (start, x.dims()[0]);
+        start += len;
+        if x.track_op() { grad.narrow(0, from, len).map(Some) } else { Ok(None) }
+    };
+    joined.iter().map(part).collect()
 }
 
 /// The same tensor; while a tape records, one at which the gradients of all later operations are added up before they flow on

@@ -80,7 +80,7 @@ impl<const D: usize> ConvConfig<D> {
         self
     }
 
-    fn params(&self, source: &ParamSource) -> ConvParams {
+    pub(super) fn params(&self, source: &ParamSource) -> ConvParams {
         ConvParams::per_axis(self.stride, self.padding)
             .dilation(self.dilation)
             .groups(self.groups)
@@ -88,7 +88,7 @@ impl<const D: usize> ConvConfig<D> {
     }
 
     /// The weight `[first, second / groups, *kernel]` and the bias, which has `outputs` elements.
-    fn parameters(
+    pub(super) fn parameters(
         &self,
         source: &ParamSource,
         first: usize,

@@ -3,6 +3,7 @@
 use candle_core::{DType, Device, Tensor};
 
 use crate::Result;
+use crate::ops::{Matrix, matmul};
 use crate::rng::Stream;
 
 /// An initialiser. Fans follow PyTorch: for a shape `[a, b, k...]`, `fan_in = b * prod(k)`, `fan_out = a * prod(k)`, whatever the layer.
@@ -99,7 +100,11 @@ impl Init {
     }
 }
 
-/// Gram-Schmidt, twice for accuracy, on the rows of a normal matrix (or of its transpose when it is tall): in f64.
+/// Rows that are made orthogonal to all before them by two matrix products, and then among themselves one by one.
+const BLOCK: usize = 32;
+
+/// Gram-Schmidt, twice for accuracy, on the rows of a normal matrix (or of its transpose when it is tall): in f64. That is the Q of the QR
+/// decomposition whose R has a positive diagonal.
 fn orthogonal(
     shape: &[usize],
     gain: f64,
@@ -109,24 +114,41 @@ fn orthogonal(
 ) -> Result<Tensor> {
     let (rows, columns) = (shape.first().copied().unwrap_or(1), fans(shape).0);
     let (short, long) = (rows.min(columns), rows.max(columns));
-    let mut basis: Vec<Vec<f64>> = Vec::with_capacity(short);
-    while basis.len() < short {
-        let mut row: Vec<f64> = (0..long).map(|_| stream.normal()).collect();
+    let mut basis: Vec<f64> = Vec::with_capacity(short * long);
+    while basis.len() < short * long {
+        let block = BLOCK.min(short - basis.len() / long);
+        let drawn = stream.normal_tensor(block * long, DType::F64, &Device::Cpu)?;
+        let mut drawn: Vec<f64> = drawn.to_vec1()?;
         for _ in 0..2 {
-            for done in &basis {
-                let along: f64 = row.iter().zip(done).map(|(a, b)| a * b).sum();
-                row.iter_mut().zip(done).for_each(|(a, b)| *a -= along * b);
+            remove_along(&mut drawn, &basis, long);
+        }
+        let first = basis.len();
+        for row in drawn.chunks_exact_mut(long) {
+            for _ in 0..2 {
+                for done in basis[first..].chunks_exact(long) {
+                    let along: f64 = row.iter().zip(done).map(|(a, b)| a * b).sum();
+                    row.iter_mut().zip(done).for_each(|(a, b)| *a -= along * b);
+                }
+            }
+            let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
+            // A row that lies among those before it, which does not happen, is drawn again.
+            if length > 1e-8 {
+                basis.extend(row.iter().map(|x| x / length));
             }
         }
-        let length = row.iter().map(|x| x * x).sum::<f64>().sqrt();
-        if length > 1e-8 {
-            row.iter_mut().for_each(|x| *x /= length);
-            basis.push(row);
-        }
     }
-    let matrix = Tensor::from_vec(basis.concat(), (short, long), device)?;
+    let matrix = Tensor::from_vec(basis, (short, long), device)?;
     let matrix = if rows <= columns { matrix } else { matrix.t()?.contiguous()? };
     Ok((matrix.reshape(shape)? * gain)?.to_dtype(dtype)?)
+}
+
+/// Takes from each row its part along orthonormal ones.
+fn remove_along(rows: &mut [f64], basis: &[f64], long: usize) {
+    let (n, m) = (rows.len() / long, basis.len() / long);
+    let basis = Matrix::new(basis, m, long);
+    let along = matmul(&[(Matrix::new(rows, n, long), basis.t())], 1.0);
+    let parts = matmul(&[(Matrix::new(&along, n, m), basis)], 1.0);
+    rows.iter_mut().zip(&parts).for_each(|(a, b)| *a -= b);
 }
 
 #[cfg(test)]
@@ -136,7 +158,7 @@ mod tests {
 
     #[test]
     fn orthogonal_rows_or_columns_have_length_gain() {
-        for shape in [[4, 6], [6, 4]] {
+        for shape in [[4, 6], [6, 4], [100, 40]] {
             let init = Init::Orthogonal { gain: 2.0 };
             let w = init.draw(&shape, &mut Rng::new(3).stream("w"), DType::F64, &Device::Cpu).unwrap();
             let gram =

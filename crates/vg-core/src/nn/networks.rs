@@ -10,8 +10,8 @@ impl ParamStore {
     /// Trainable scalars by network.
     pub fn parameters(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
-        for (name, var) in self.vars("") {
-            *counts.entry(network(&name).to_owned()).or_default() += var.elem_count();
+        for (name, shape) in self.shapes() {
+            *counts.entry(network(&name).to_owned()).or_default() += shape.iter().product::<usize>();
         }
         counts
     }

@@ -26,18 +26,32 @@ struct Shared {
     origin: Origin,
     vars: BTreeMap<String, Var>,
     buffers: BTreeMap<String, Var>,
+    /// Of the variables.
+    shapes: BTreeMap<String, Vec<usize>>,
     problems: Vec<String>,
 }
 
 enum Origin {
+    /// Nothing but shapes.
+    Counted,
     Fresh(Rng),
-    Loaded { tensors: BTreeMap<String, Tensor>, what: String },
+    Loaded {
+        tensors: BTreeMap<String, Tensor>,
+        what: String,
+    },
 }
 
 impl ParamStore {
     /// Parameters drawn by their layers' initialisers, each from a stream of its own name: the order of construction does not matter.
     pub fn init(rng: Rng, dtype: DType, device: &Device) -> Self {
         Self::new(Origin::Fresh(rng), dtype, device)
+    }
+
+    /// Shapes alone, to count what a network of any size would have without its memory: [`shapes`](Self::shapes) and
+    /// [`parameters`](Self::parameters) tell what its layers asked for. Layers get views of a single zero, with which a network cannot be
+    /// run.
+    pub fn counted() -> Self {
+        Self::new(Origin::Counted, DType::F32, &Device::Cpu)
     }
 
     /// Parameters taken from `tensors`; `what` names them in messages.
@@ -53,8 +67,8 @@ impl ParamStore {
     }
 
     fn new(origin: Origin, dtype: DType, device: &Device) -> Self {
-        let (vars, buffers, problems) = Default::default();
-        let shared = Arc::new(Mutex::new(Shared { origin, vars, buffers, problems }));
+        let (vars, buffers, shapes, problems) = Default::default();
+        let shared = Arc::new(Mutex::new(Shared { origin, vars, buffers, shapes, problems }));
         Self { shared, dtype, device: device.clone(), precision: Precision::Full }
     }
 
@@ -85,6 +99,11 @@ impl ParamStore {
     /// Trainable variables whose name starts with `prefix`, in order of their names.
     pub fn vars(&self, prefix: &str) -> Vec<(String, Var)> {
         matching(&self.lock().vars, prefix).collect()
+    }
+
+    /// Shapes of the trainable variables by name.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.lock().shapes.clone()
     }
 
     /// Running statistics whose name starts with `prefix`, in order of their names.
@@ -131,7 +150,8 @@ impl ParamStore {
         self.shared.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn make(&self, name: &str, shape: &[usize], init: Init, trainable: bool) -> Result<Var> {
+    /// The variable, and the tensor that a layer sees.
+    fn make(&self, name: &str, shape: &[usize], init: Init, trainable: bool) -> Result<(Var, Tensor)> {
         let mut shared = self.lock();
         if shared.vars.contains_key(name) || shared.buffers.contains_key(name) {
             return Err(Error::Unsupported(format!("two layers ask for the parameter {name}")));
@@ -139,6 +159,7 @@ impl ParamStore {
         let fresh =
             |rng: &Rng| init.draw(shape, &mut rng.child(name, 0).stream("init"), self.dtype, &self.device);
         let (tensor, problem) = match &shared.origin {
+            Origin::Counted => (Tensor::zeros((), self.dtype, &self.device)?, None),
             Origin::Fresh(rng) => (fresh(rng)?, None),
             Origin::Loaded { tensors, .. } => match tensors.get(name) {
                 Some(t) if t.dims() == shape => (t.clone(), None),
@@ -151,9 +172,16 @@ impl ParamStore {
         };
         shared.problems.extend(problem);
         let var = Var::from_tensor(&tensor)?;
+        if trainable {
+            shared.shapes.insert(name.to_owned(), shape.to_vec());
+        }
+        let seen = match shared.origin {
+            Origin::Counted => var.as_detached_tensor().broadcast_as(shape)?,
+            _ => var.as_tensor().clone(),
+        };
         let map = if trainable { &mut shared.vars } else { &mut shared.buffers };
         map.insert(name.to_owned(), var.clone());
-        Ok(var)
+        Ok((var, seen))
     }
 }
 
@@ -189,12 +217,17 @@ impl ParamSource {
     ///
     /// A loaded set that lacks it or holds another shape is reported by [`ParamStore::finish`], together with all other problems.
     pub fn var(&self, name: &str, shape: &[usize], init: Init) -> Result<Tensor> {
-        Ok(self.store.make(&self.full(name), shape, init, true)?.as_tensor().clone())
+        Ok(self.store.make(&self.full(name), shape, init, true)?.1)
     }
 
     /// A running statistic: saved with the parameters, never trained.
     pub fn buffer(&self, name: &str, shape: &[usize], value: f64) -> Result<Buffer> {
-        Ok(Buffer(self.store.make(&self.full(name), shape, Init::Const(value), false)?))
+        self.drawn_buffer(name, shape, Init::Const(value))
+    }
+
+    /// The same with initial values that are drawn, such as the vector of a power iteration.
+    pub fn drawn_buffer(&self, name: &str, shape: &[usize], init: Init) -> Result<Buffer> {
+        Ok(Buffer(self.store.make(&self.full(name), shape, init, false)?.0))
     }
 
     /// Of the products of convolutions that are made here; see [`ParamStore::precision`].
@@ -268,6 +301,19 @@ mod tests {
         assert_eq!(make(1), make(1));
         assert_ne!(make(1), make(2));
         assert!(make(1).iter().all(|x| x.abs() <= 0.1));
+    }
+
+    /// More numbers than any machine holds.
+    #[test]
+    fn shapes_are_counted_without_memory() {
+        let store = ParamStore::counted();
+        let layer = store.source().pp("net").pp("huge");
+        let weight = layer.var("weight", &[1 << 24, 1 << 24], Init::Orthogonal { gain: 1.0 }).unwrap();
+        layer.buffer("running_var", &[1 << 40], 1.0).unwrap();
+        store.finish().unwrap();
+        assert_eq!(weight.dims(), [1 << 24, 1 << 24]);
+        assert_eq!(store.shapes()["net.huge.weight"], [1 << 24, 1 << 24]);
+        assert_eq!(store.parameters()["net"], 1 << 48);
     }
 
     #[test]

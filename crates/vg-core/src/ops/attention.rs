@@ -35,6 +35,13 @@ pub fn softmax(x: &Tensor) -> Result<Tensor> {
 /// ones.
 pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
     check_shapes(q, k, v)?;
+    check_types(q, k, v)?;
+    let scores = Product { transpose_a: false, transpose_b: true, factor: scale }.of(q, k)?;
+    let weights = Softmax::of(&scores)?;
+    Ok(Product { transpose_a: false, transpose_b: false, factor: 1.0 }.of(&weights, v)?)
+}
+
+fn check_types(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<()> {
     for (tensor, what) in [(q, "attention queries"), (k, "attention keys"), (v, "attention values")] {
         check_type(what, tensor)?;
         if tensor.dtype() != q.dtype() {
@@ -43,9 +50,38 @@ pub fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tenso
             return Err(Error::Unsupported(problem));
         }
     }
-    let scores = Product { transpose_a: false, transpose_b: true, factor: scale }.of(q, k)?;
+    Ok(())
+}
+
+/// [`attention`] of feature maps, whose channels lie before their positions: no map is transposed.
+///
+/// # Shapes
+/// - `q` `[..., d, N]`, `k` `[..., d, M]`, `v` `[..., e, M]`, with the same axes before the last two
+/// - returns `[..., e, N]`
+///
+/// # Errors
+/// As [`attention`].
+pub fn map_attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Result<Tensor> {
+    let same = |a: &Tensor, b: &Tensor| {
+        let (a, b) = (a.dims().split_last_chunk::<2>(), b.dims().split_last_chunk::<2>());
+        a.zip(b).is_some_and(|((a, _), (b, _))| a == b)
+    };
+    let ends = |t: &Tensor| t.dims().split_last_chunk::<2>().map_or([0, 0], |(_, ends)| *ends);
+    let ([d, _], [width, keys], [_, values]) = (ends(q), ends(k), ends(v));
+    if !same(q, k) || width != d || keys == 0 {
+        return Err(Error::shape(
+            "attention keys of maps",
+            format!("[..., {d}, M] beside {:?}", q.dims()),
+            k.dims(),
+        ));
+    }
+    if !same(q, v) || values != keys {
+        return Err(Error::shape("attention values of maps", format!("[..., e, {keys}]"), v.dims()));
+    }
+    check_types(q, k, v)?;
+    let scores = Product { transpose_a: true, transpose_b: false, factor: scale }.of(q, k)?;
     let weights = Softmax::of(&scores)?;
-    Ok(Product { transpose_a: false, transpose_b: false, factor: 1.0 }.of(&weights, v)?)
+    Ok(Product { transpose_a: false, transpose_b: true, factor: 1.0 }.of(v, &weights)?)
 }
 
 fn check_shapes(q: &Tensor, k: &Tensor, v: &Tensor) -> Result<()> {

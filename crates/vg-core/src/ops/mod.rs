@@ -13,9 +13,11 @@
 //! | [`difference`] | sums of absolute or squared differences | one order |
 //! | [`pool`] | average and maximum pooling in 1 to 3 dimensions | any order |
 //! | [`upsample`] | nearest and linear resizing in 1 to 3 dimensions | any order |
+//! | [`fold`] | frames as rows, clips or time steps | any order |
+//! | [`spectral_norm`] | a weight divided by its largest singular value | one order |
 //! | [`channel`] | scale, shift and sums per channel | any order |
 //! | [`noise`] | Gaussian noise added to a tensor | any order |
-//! | [`rows`] | rows of one tensor added to several rows of another | any order |
+//! | [`rows`] | rows of one tensor taken, or added to several rows of another | any order |
 //! | [`svc`] | singular value clipping | none |
 //!
 //! All of them take f32 and f64 tensors on the CPU, convolutions bf16 too. Work is cut into pieces that depend on the shapes alone and is added up in a fixed
@@ -30,6 +32,7 @@ pub mod blend;
 pub mod channel;
 pub mod conv;
 pub mod difference;
+pub mod fold;
 pub mod gates;
 pub(crate) mod in_place;
 mod kernel;
@@ -44,6 +47,7 @@ mod reduce;
 mod resample;
 pub mod rows;
 mod softmax;
+pub mod spectral_norm;
 pub mod svc;
 mod threads;
 pub mod upsample;
@@ -51,3 +55,4 @@ pub mod upsample;
 pub use activation::Activation;
 #[cfg(any(test, feature = "testing"))]
 pub use kernel::{Instructions, limit_instructions};
+pub(crate) use matmul::{Matrix, matmul};

@@ -1,4 +1,4 @@
-//! Rows that several rows of another tensor share.
+//! Rows of a tensor by their numbers, and rows that several rows of another tensor share.
 
 use std::sync::Arc;
 

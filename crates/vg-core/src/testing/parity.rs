@@ -125,6 +125,16 @@ impl<'a> Checker<'a> {
 
     /// Compares the change of parameters and buffers since `param.*` with that of the entries `<stage>.*`.
     pub fn changes(&mut self, stage: &str, got: &BTreeMap<String, Tensor>) -> Result<()> {
+        self.changes_from(stage, got, |name| name.to_owned())
+    }
+
+    /// [`Checker::changes`] where a tensor may start as a copy of another one, as averages do: `start_of` names it.
+    pub fn changes_from(
+        &mut self,
+        stage: &str,
+        got: &BTreeMap<String, Tensor>,
+        start_of: impl Fn(&str) -> String,
+    ) -> Result<()> {
         let start = self.fixture.group("param.", DType::F64)?;
         for (name, want) in self.fixture.group(&format!("{stage}."), DType::F64)? {
             let full = format!("{stage}.{name}");
@@ -135,7 +145,8 @@ impl<'a> Checker<'a> {
             if got.dims() != want.dims() {
                 return Err(Error::shape("parameter after a step", format!("{:?}", want.dims()), got.dims()));
             }
-            let start = start.get(&name).ok_or_else(|| missing(&format!("param.{name}")))?;
+            let first = start_of(&name);
+            let start = start.get(&first).ok_or_else(|| missing(&format!("param.{first}")))?;
             // Values are stored in f32, so that a change far below their size is known only to their last bits.
             let resolution = norm(start)? * 1e-6;
             let wanted = norm(&(&want - start)?)?.max(resolution).max(1e-12);

@@ -44,6 +44,7 @@ const AT_ONCE: u64 = 16;
     cargo xtask sample runs/0004-videovae-weizmann --list-classes\n  \
     cargo xtask sample runs/0004-videovae-weizmann --per-class 4 --out classes.gif\n  \
     cargo xtask sample runs/0004-videovae-weizmann --data weizmann --split test --given 3\n  \
+    cargo xtask sample runs/0006-dvdgan-shapes --class 1 --attribute colour=3 --sigma 0.44\n  \
     cargo xtask sample runs/0005-svg-digits --context clip.gif --num 5 --frames 30 --out futures.gif")]
 pub struct Args {
     /// Run folder (its newest sound checkpoint), checkpoint, or folder with config.json and model.safetensors;

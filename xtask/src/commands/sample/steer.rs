@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
-use vg_core::sample::{Attribute, ClassNames, ClassSwitch, SampleRequest, evenly_chosen};
+use vg_core::sample::{Attribute, ClassNames, ClassSwitch, Noise, SampleRequest, evenly_chosen};
 
 /// `STREAM=NUMBER`: a seed of a random stream, or a number of seeds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -156,7 +156,13 @@ pub struct Steer {
     /// How fast clips move: 0.5 is half as fast, 2 twice
     #[arg(long, value_name = "S")]
     speed: Option<f64>,
-    /// Seed of one random stream of all clips, such as content=7; may be repeated. MoCoGAN has content, motion and class
+    /// Standard deviation of the latents, for models that leave it open: less than 1 makes clips more typical and less various
+    #[arg(long, value_name = "S", conflicts_with = "truncation")]
+    sigma: Option<f64>,
+    /// Latents from a normal distribution cut off at -2 and 2, times T, for the same models
+    #[arg(long, value_name = "T")]
+    truncation: Option<f64>,
+    /// Seed of one random stream of all clips, such as content=7; may be repeated. MoCoGAN has content, motion and class, DVD-GAN noise and class
     #[arg(long = "fix", value_name = "STREAM=SEED")]
     fixed: Vec<Named>,
     /// Clips in rows that share the seed of one random stream and columns that share that of another, such as
@@ -233,7 +239,13 @@ impl Steer {
         } else if !classes.each.is_empty() {
             each = range.map(|k| classes.each[k as usize % classes.each.len()]).collect();
         }
+        let noise = match (self.sigma, self.truncation) {
+            (Some(sigma), _) => Noise::Normal(sigma),
+            (None, Some(factor)) => Noise::Truncated(factor),
+            (None, None) => Noise::default(),
+        };
         SampleRequest {
+            noise,
             frames: self.frames,
             class: classes.class,
             classes: each,
@@ -300,6 +312,15 @@ mod tests {
         let request = steer.request(&steer.classes(&names(), &[], 3).unwrap(), 0, 3..6);
         assert_eq!((request.classes, request.seeds), (vec![2, 0, 2], vec![3, 4, 5]));
         assert_eq!(request.streams["content"], [7, 7, 7]);
+    }
+
+    #[test]
+    fn noise_is_normal_or_truncated() {
+        let noise =
+            |sigma, truncation| Steer { sigma, truncation, ..Steer::default() }.request(&Classes::default(), 0, 0..1).noise;
+        assert_eq!(noise(None, None), Noise::Normal(1.0));
+        assert_eq!(noise(Some(0.44), None), Noise::Normal(0.44));
+        assert_eq!(noise(None, Some(0.5)), Noise::Truncated(0.5));
     }
 
     #[test]

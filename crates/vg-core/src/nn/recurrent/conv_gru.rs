@@ -4,7 +4,7 @@ use candle_core::Tensor;
 
 use super::super::{Init, Mode, ParamSource};
 use super::project;
-use crate::grad::settle;
+use crate::grad::{join, part, settle};
 use crate::ops::Activation;
 use crate::ops::conv::{ConvParams, Epilogue, Precision, conv_fused};
 use crate::ops::gates::{activated_sum, conv_gru_blend, conv_gru_reset};
@@ -195,6 +195,41 @@ impl ConvGruWeights {
             shown.push(h.clone());
         }
         Ok(shown)
+    }
+
+    /// Steps through the frames of clips that lie step by step; returns the state after every step in the same order.
+    ///
+    /// Without a state `h` the first step starts from zeros, whose convolutions are left out.
+    ///
+    /// # Shapes
+    /// - `x` `[steps * B, I, H, W]`, or with `same` `[B, I, H, W]`, the input of every step; `h` `[B, C, H, W]`
+    /// - returns `[steps * B, C, H, W]`
+    ///
+    /// # Errors
+    /// As [`ConvGruWeights::step`]; [`Error::Shape`] for rows that are no multiple of `steps`.
+    pub fn run(&self, x: &Tensor, steps: usize, same: bool, h: Option<&Tensor>) -> Result<Tensor> {
+        let rows = x.dims().first().copied().unwrap_or(0);
+        if steps == 0 || !same && !rows.is_multiple_of(steps) {
+            return Err(Error::shape("input of a ConvGRU", format!("[{steps} * B, I, H, W]"), x.dims()));
+        }
+        let batch = if same { rows } else { rows / steps };
+        let (gates, out) = (settle(&self.input_gates(x)?)?, settle(&self.input_out(x)?)?);
+        let of_step = |all: &Tensor, step: usize| -> Result<Tensor> {
+            if same { Ok(all.clone()) } else { Ok(part(all, step * batch, batch)?) }
+        };
+        let mut states: Vec<Tensor> = Vec::with_capacity(steps);
+        for step in 0..steps {
+            let (gates, out) = (of_step(&gates, step)?, of_step(&out, step)?);
+            let state = match states.last().or(h) {
+                Some(h) => self.advance(&gates, &out, h)?,
+                None => {
+                    let candidate = self.activation.apply(&out)?;
+                    conv_gru_blend(&gates, &candidate, &out.zeros_like()?.detach())?
+                }
+            };
+            states.push(state);
+        }
+        join(&states)
     }
 
     fn input_gates(&self, x: &Tensor) -> Result<Tensor> {

@@ -62,6 +62,72 @@ pub fn conditional_batch_norm_eval(
     rows_of(x).affine(x, &scale.flatten_all()?, &shift.flatten_all()?, activation)
 }
 
+/// [`conditional_batch_norm_train`] of clips whose frames are rows: each frame of the clips has statistics of its own, of the pixels of this
+/// frame in all clips. They are in the order of frames, and of channels within a frame.
+///
+/// Source: Clark et al., "Adversarial Video Generation on Complex Datasets", 2019.
+///
+/// # Shapes
+/// - `x` `[B * frames, C, ...]`, the frames of a clip one after the other; `scale` and `shift` `[B * frames, C]`
+///
+/// # Errors
+/// As [`conditional_batch_norm_train`], and [`Error::Shape`] when the rows are no multiple of `frames`.
+pub fn frame_batch_norm_train(
+    x: &Tensor,
+    frames: usize,
+    scale: &Tensor,
+    shift: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<(Tensor, Arc<BatchStats>)> {
+    check_input(x)?;
+    let (scale, shift) = constants(x, scale, shift)?;
+    let groups = Groups { stats: view_of_frames(x, frames)?, scope: Scope::Row };
+    normalise(groups, x, &scale.flatten_all()?, Some(&shift.flatten_all()?), eps, activation)
+}
+
+/// The same with given statistics, which get no gradient.
+///
+/// # Shapes
+/// - as [`frame_batch_norm_train`]; `mean` and `var` `[frames, C]`
+///
+/// # Errors
+/// As [`frame_batch_norm_train`].
+pub fn frame_batch_norm_eval(
+    x: &Tensor,
+    scale: &Tensor,
+    shift: &Tensor,
+    mean: &Tensor,
+    var: &Tensor,
+    eps: f64,
+    activation: Activation,
+) -> Result<Tensor> {
+    check_input(x)?;
+    let (scale, shift) = constants(x, scale, shift)?;
+    let (frames, channels) = (mean.dims().first().copied().unwrap_or(0), x.dims()[1]);
+    let view = view_of_frames(x, frames)?;
+    for (statistic, what) in [(mean, "running mean of frames"), (var, "running variance of frames")] {
+        check_type(x, statistic, what)?;
+        if statistic.dims() != [frames, channels] {
+            return Err(Error::shape(what, format!("[{frames}, {channels}]"), statistic.dims()));
+        }
+    }
+    let rstd = var.detach().affine(1.0, eps)?.sqrt()?.recip()?;
+    let of_clips = |t: &Tensor| t.reshape((view.batch, frames, channels));
+    let scale = of_clips(scale)?.broadcast_mul(&rstd)?;
+    let shift = (of_clips(shift)? - scale.broadcast_mul(&mean.detach())?)?;
+    rows_of(x).affine(x, &scale.flatten_all()?, &shift.flatten_all()?, activation)
+}
+
+/// Every frame and channel as a channel of its own.
+fn view_of_frames(x: &Tensor, frames: usize) -> Result<View> {
+    let View { batch, channels, inner } = View::of(x.dims());
+    if frames == 0 || !batch.is_multiple_of(frames) {
+        return Err(Error::shape("input of a norm of frames", format!("[B * {frames}, C, ...]"), x.dims()));
+    }
+    Ok(View { batch: batch / frames, channels: frames * channels, inner })
+}
+
 fn constants<'a>(x: &Tensor, scale: &'a Tensor, shift: &'a Tensor) -> Result<(&'a Tensor, &'a Tensor)> {
     let expected = &x.dims()[..2];
     for (constant, what) in [(scale, "conditional batch norm scale"), (shift, "conditional batch norm shift")]

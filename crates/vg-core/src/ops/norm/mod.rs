@@ -5,6 +5,7 @@
 //! | [`instance_norm`] | the positions of a sample and channel | channel, or sample and channel |
 //! | [`layer_norm`] | the last axes | element of these axes, or channel |
 //! | [`conditional_batch_norm_train`], [`conditional_batch_norm_eval`] | samples and positions of a channel | sample and channel |
+//! | [`frame_batch_norm_train`], [`frame_batch_norm_eval`] | clips and positions of a frame and channel | frame of a clip and channel |
 //! | [`pixel_norm`] | the channels of a position (no mean, no scale) | |
 //!
 //! All but the last are [`batch_norm`](super::batch_norm) over another view of the same memory, and have its two orders of derivatives.
@@ -16,7 +17,9 @@ mod pixel;
 
 use candle_core::{DType, Tensor};
 
-pub use self::conditional::{conditional_batch_norm_eval, conditional_batch_norm_train};
+pub use self::conditional::{
+    conditional_batch_norm_eval, conditional_batch_norm_train, frame_batch_norm_eval, frame_batch_norm_train,
+};
 pub use self::instance::instance_norm;
 pub use self::layer::layer_norm;
 pub use self::pixel::{PIXEL_NORM_EPS, pixel_norm};

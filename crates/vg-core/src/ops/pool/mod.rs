@@ -7,11 +7,13 @@
 //!
 //! Averages are linear maps and maxima choose elements, so that derivatives of any order exist.
 
+mod halving;
 mod max;
 mod windows;
 
 use candle_core::Tensor;
 
+pub use self::halving::halving_kernel;
 pub use self::windows::PoolParams;
 use self::windows::Windows;
 use super::resample::{AxisMap, Resample, Tap};

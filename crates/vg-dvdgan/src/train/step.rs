@@ -1,0 +1,162 @@
+//! One iteration: updates of both discriminators, each on clips of its own, then one of the generator and of its average.
+
+use candle_core::Tensor;
+use vg_core::Result;
+use vg_core::grad::join;
+use vg_core::nn::Mode;
+use vg_core::ops::fold::unfold_frames;
+use vg_core::ops::pool::{PoolParams, avg_pool};
+use vg_core::ops::rows::take_rows;
+use vg_core::optim::update;
+
+use super::DvdganTrainer;
+use crate::draws::{Draw, Draws};
+use crate::layers::Run;
+use crate::loss::{generator, hinge, orthogonal};
+
+/// Real clips of one update.
+#[derive(Clone, Debug)]
+pub struct Real {
+    /// `[B * T, C, H, W]`, the frames of a clip one after the other.
+    pub frames: Tensor,
+    /// Classes of the clips.
+    pub classes: Vec<usize>,
+}
+
+/// Losses of one step, each before its update.
+pub struct Losses {
+    /// Of D_S and D_T, an entry for each of their updates.
+    pub discriminators: Vec<[Tensor; 2]>,
+    /// Of the generator on D_S and on D_T, which are added.
+    pub generator: [Tensor; 2],
+}
+
+impl DvdganTrainer {
+    /// One complete step. `real` are the clips of each update of the discriminators; where frames are given, also of the generator's.
+    ///
+    /// # Errors
+    /// [`vg_core::Error::Shape`] for clips of another size, and those of the backward passes.
+    pub fn train(&mut self, real: &[Real], draws: &Draws) -> Result<Losses> {
+        let mut discriminators = Vec::with_capacity(draws.discriminators.len());
+        for (real, draw) in real.iter().zip(&draws.discriminators) {
+            // These clips need no gradients, but move the generator's power iterations and running statistics.
+            let fake = self.generate(draw, Some(real), Run::train(&self.config).frozen())?;
+            let [spatial, temporal] = self.discriminator_losses(real, draw, &fake)?;
+            let all = [self.regularised(&spatial, "spatial.")?, self.regularised(&temporal, "temporal.")?];
+            update([(&mut self.spatial_params, &all[0]), (&mut self.temporal_params, &all[1])])?;
+            discriminators.push([spatial, temporal]);
+        }
+        let real = real.get(draws.discriminators.len());
+        let fake = self.generate(&draws.generator, real, Run::train(&self.config))?;
+        let losses = self.generator_losses(real, &draws.generator, &fake)?;
+        let total = self.regularised(&(&losses[0] + &losses[1])?, "generator.")?;
+        update([(&mut self.generator_params, &total)])?;
+        self.average.update(&self.store)?;
+        Ok(Losses { discriminators, generator: losses })
+    }
+
+    /// Generated frames `[B * T, C, H, W]` of a draw; `real` are the clips whose first frames are given.
+    ///
+    /// # Errors
+    /// As [`Generator::forward`](crate::Generator::forward).
+    pub fn generate(&self, draw: &Draw, real: Option<&Real>, run: Run) -> Result<Tensor> {
+        let given = real.map(|real| self.given(real)).transpose()?.flatten();
+        let embedding = self.generator.embed(&draw.classes, run.mode)?;
+        self.generator.forward(&draw.z, &embedding, given.as_ref(), run)
+    }
+
+    /// Losses of D_S and D_T on real and generated clips, which go through each of them in one pass.
+    ///
+    /// # Errors
+    /// [`vg_core::Error::Shape`] for clips of another size.
+    pub fn discriminator_losses(&self, real: &Real, draw: &Draw, fake: &Tensor) -> Result<[Tensor; 2]> {
+        let ([s_fake, s_real], [t_fake, t_real]) = self.scores(real, draw, fake)?;
+        Ok([hinge(&s_real, &s_fake)?, hinge(&t_real, &t_fake)?])
+    }
+
+    /// Scores `[B]` of D_S on generated and on real clips, and those of D_T.
+    pub(crate) fn scores(
+        &self,
+        real: &Real,
+        draw: &Draw,
+        fake: &Tensor,
+    ) -> Result<([Tensor; 2], [Tensor; 2])> {
+        let (clips, fake) = (draw.classes.len(), fake.detach());
+        let (generated, given) = (self.config.generated(), self.config.clip.given);
+        let classes = [&draw.classes[..], &real.classes[..]].concat();
+        let seen = [
+            take_rows(&fake, &places(&draw.fake_frames, clips, generated, 0))?,
+            take_rows(&real.frames, &places(&draw.real_frames, clips, self.config.clip.frames, given))?,
+        ];
+        let spatial = self.spatial.forward(&join(&seen)?, &classes, Mode::TRAIN)?;
+        let whole = [self.halved(&self.continued(Some(real), &fake)?)?, self.halved(&real.frames)?];
+        let temporal = self.temporal.forward(&join(&whole)?, &classes, Mode::TRAIN)?;
+        let halves = |scores: &Tensor| -> Result<[Tensor; 2]> {
+            Ok([scores.narrow(0, 0, clips)?, scores.narrow(0, clips, clips)?])
+        };
+        Ok((halves(&spatial)?, halves(&temporal)?))
+    }
+
+    /// Losses of the generator on D_S and D_T, whose weights are constants. `real` are the clips whose first frames are given.
+    ///
+    /// # Errors
+    /// [`vg_core::Error::Shape`] for clips of another size.
+    pub fn generator_losses(&self, real: Option<&Real>, draw: &Draw, fake: &Tensor) -> Result<[Tensor; 2]> {
+        let mode = Mode::TRAIN.frozen();
+        let seen = places(&draw.fake_frames, draw.classes.len(), self.config.generated(), 0);
+        let spatial = self.spatial.forward(&take_rows(fake, &seen)?, &draw.classes, mode)?;
+        let whole = self.halved(&self.continued(real, fake)?)?;
+        let temporal = self.temporal.forward(&whole, &draw.classes, mode)?;
+        Ok([generator(&spatial)?, generator(&temporal)?])
+    }
+
+    /// Given frames of clips, where the model has some.
+    fn given(&self, real: &Real) -> Result<Option<Tensor>> {
+        let (given, clips) = (self.config.clip.given, real.classes.len());
+        if given == 0 {
+            return Ok(None);
+        }
+        let first: Vec<usize> = (0..clips * given).map(|row| row % given).collect();
+        Ok(Some(take_rows(&real.frames, &places(&first, clips, self.config.clip.frames, 0))?))
+    }
+
+    /// Generated frames behind the given ones.
+    fn continued(&self, real: Option<&Real>, fake: &Tensor) -> Result<Tensor> {
+        let Some(given) = real.map(|real| self.given(real)).transpose()?.flatten() else {
+            return Ok(fake.clone());
+        };
+        let (n, frames) = (self.config.clip.given, self.config.clip.frames);
+        let (before, generated) = (given.dim(0)?, frames - n);
+        let place = |row: usize| match (row / frames, row % frames) {
+            (clip, frame) if frame < n => clip * n + frame,
+            (clip, frame) => before + clip * generated + frame - n,
+        };
+        let rows = before + fake.dim(0)?;
+        take_rows(&join(&[given, fake.clone()])?, &(0..rows).map(place).collect::<Vec<_>>())
+    }
+
+    /// What D_T sees of frames: means of 2x2 pixels, as clips `[B, C, T, H / 2, W / 2]`.
+    fn halved(&self, frames: &Tensor) -> Result<Tensor> {
+        unfold_frames(&avg_pool(frames, &PoolParams::uniform(2, 2))?, self.config.clip.frames)
+    }
+
+    /// A loss with the orthogonal regularisation of the weights that it trains; the table of classes is left out, as in BigGAN's code.
+    fn regularised(&self, loss: &Tensor, prefix: &str) -> Result<Tensor> {
+        let strength = self.config.train.orthogonal;
+        let mut total = loss.clone();
+        if strength > 0.0 {
+            for (name, var) in self.store.vars(prefix) {
+                if var.rank() >= 2 && name != "generator.embed.weight" {
+                    total = (total + orthogonal(var.as_tensor(), strength)?)?;
+                }
+            }
+        }
+        Ok(total)
+    }
+}
+
+/// Rows of frames among clips of `frames` rows each, of which the first `skipped` are not counted; equally many frames of each clip.
+fn places(of_clips: &[usize], clips: usize, frames: usize, skipped: usize) -> Vec<usize> {
+    let each = of_clips.len() / clips.max(1);
+    of_clips.iter().enumerate().map(|(k, frame)| k / each.max(1) * frames + skipped + frame).collect()
+}
