@@ -26,6 +26,8 @@ pub static MODELS: &[Registered] = &[
     Registered { entry: vg_svg::ENTRY, parity: vg_svg::parity::run },
     #[cfg(feature = "videovae")]
     Registered { entry: vg_videovae::ENTRY, parity: vg_videovae::parity::run },
+    #[cfg(feature = "swgan")]
+    Registered { entry: vg_swgan::ENTRY, parity: vg_swgan::parity::run },
 ];
 
 /// The model of a name.

@@ -14,8 +14,8 @@ use std::collections::{HashMap, HashSet};
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, TensorId, WithDType};
 
-pub use tape::{Mark, Tape, mark, rewind, split};
-pub(crate) use tape::{apply1, apply2, apply3, clear, part, settle};
+pub use tape::{Mark, Tape, mark, rewind, settle, split};
+pub(crate) use tape::{apply1, apply2, apply3, clear, part};
 
 use crate::Result;
 use crate::ops::in_place::{Rule, update};
@@ -38,6 +38,12 @@ impl Grads {
     /// Takes a gradient out.
     pub fn remove(&mut self, variable: &Tensor) -> Option<Tensor> {
         self.take(variable.id())
+    }
+
+    /// Replaces the gradient of a variable, as by its projection (SWGAN's orthogonal matrices).
+    pub fn set(&mut self, variable: &Tensor, grad: Tensor) {
+        self.sums.remove(&variable.id());
+        self.all.insert(variable.id(), grad);
     }
 
     fn take(&mut self, id: TensorId) -> Option<Tensor> {
