@@ -9,7 +9,7 @@ use vg_core::grad::{Tape, backward};
 use vg_core::model::{Init, Model};
 use vg_core::nn::{ParamStore, Weights};
 use vg_core::sample::SampleRequest;
-use vg_core::testing::{filled, random_batch};
+use vg_core::testing::random_batch;
 use vg_core::train::{StepCx, StepLog, Trainer};
 use vg_core::{Result, Rng};
 use vg_swgan::config::FeaturePenalty;
@@ -31,6 +31,21 @@ fn assert_near(what: &str, got: &[f64], want: &[f64], tolerance: f64) {
     for (g, w) in got.iter().zip(want) {
         assert!((g - w).abs() <= tolerance, "{what}: got {got:?}, want {want:?}");
     }
+}
+
+/// The fill function of the golden values: `scale * (hash of element and seed)`, rounded to f32.
+fn filled(shape: &[usize], seed: u32, scale: f64, shift: f64) -> Tensor {
+    let n: usize = shape.iter().product();
+    let value = |i: u32| {
+        let mut h = i.wrapping_mul(0x9E37_79B1).wrapping_add(seed.wrapping_mul(0x85EB_CA77));
+        h ^= h >> 16;
+        h = h.wrapping_mul(0x85EB_CA6B);
+        h ^= h >> 13;
+        h = h.wrapping_mul(0xC2B2_AE35);
+        h ^= h >> 16;
+        (shift + scale * (f64::from(h) / 2f64.powi(31) - 1.0)) as f32
+    };
+    Tensor::from_vec((0..n as u32).map(value).collect(), shape, &Device::Cpu).unwrap()
 }
 
 /// Section 12.2: weights of R = 5 in the official layouts, in the order that its seeds count.

@@ -65,16 +65,35 @@ fn next(at: &Tensor) -> Result<Tensor> {
 /// A value s counts in its cell c and in c + 1 with weights proportional to `exp(-(s - c)^2)` and `exp(-(s - c - 1)^2)`, of sum 1: the first is
 /// the logistic function of `1 - 2 (s - c)`.
 pub(super) fn soft_cumulative(s: &Tensor, bins: usize) -> Result<Tensor> {
-    let (rows, n) = s.dims2()?;
+    let n = s.dim(1)?;
     let cell = cells(s, bins)?;
     let within = (s - cell.to_dtype(s.dtype())?)?;
     let first = Activation::Sigmoid.apply(&within.affine(-2.0, 1.0)?)?;
-    let second = first.affine(-1.0, 1.0)?;
-    let empty = Tensor::zeros((rows, bins + 1), s.dtype(), s.device())?;
-    let histogram = empty.scatter_add(&cell, &first, 1)?.scatter_add(&next(&cell)?, &second, 1)?;
+    // A histogram of whole counts in c + 1, from which the first weights are moved to c.
+    let (counts, moves) = whole(&cell, s, bins)?;
+    let histogram = (moves.broadcast_mul(&first.unsqueeze(2)?)?.sum(1)? + counts)?;
     // Row i sums the cells up to i.
     let sums = Tensor::tril2(bins + 1, s.dtype(), s.device())?;
     Ok((linear(&histogram, &sums, None)? / n as f64)?)
+}
+
+/// For cells `[D, N]` the numbers of values in the cells behind them, `[D, bins + 1]`, and what one of them moves to its cell, `[D, N, bins + 1]`;
+/// constants of the type of `like`.
+fn whole(cell: &Tensor, like: &Tensor, bins: usize) -> Result<(Tensor, Tensor)> {
+    let (rows, n) = cell.dims2()?;
+    let cells = cell.flatten_all()?.to_vec1::<u32>()?;
+    let mut counts = vec![0f32; rows * (bins + 1)];
+    let mut moves = vec![0f32; rows * n * (bins + 1)];
+    for (k, cell) in cells.into_iter().enumerate() {
+        let cell = cell as usize;
+        counts[k / n * (bins + 1) + cell + 1] += 1.0;
+        moves[k * (bins + 1) + cell] = 1.0;
+        moves[k * (bins + 1) + cell + 1] = -1.0;
+    }
+    let tensor = |v: Vec<f32>, shape: &[usize]| -> Result<Tensor> {
+        Ok(Tensor::from_vec(v, shape, like.device())?.to_dtype(like.dtype())?)
+    };
+    Ok((tensor(counts, &[rows, bins + 1])?, tensor(moves, &[rows, n, bins + 1])?))
 }
 
 /// For each step of the source's distribution the place on the target's: where `|S[i] - T[n]|` first stops decreasing as n grows, at most
