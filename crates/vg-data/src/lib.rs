@@ -33,6 +33,7 @@ pub mod fetch;
 pub mod folder;
 mod frames;
 pub mod kth;
+mod levels;
 mod list;
 mod loader;
 pub mod manifest;

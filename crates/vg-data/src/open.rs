@@ -125,6 +125,7 @@ pub const NAMES: &[&str] = &[
     "kth",
     "bair",
     "chairs",
+    "trailerfaces",
     "ucf101",
     "vgan-golf",
     "vgan-beach",

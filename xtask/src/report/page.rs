@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Checkpoint, Clip, Content, chart, median, series};
+use super::{Checkpoint, Clip, Content, Part, chart, median, series};
 use crate::registry;
 
 /// Of all pages.
@@ -16,7 +16,7 @@ pub fn html(content: &Content) -> String {
     let card = registry::find(&record.model).map(|m| m.entry.card).ok();
     let paper = card.map(|c| format!("{} ({}, {})", c.title, c.paper, c.year)).unwrap_or_default();
     let sections =
-        [clips(&content.clips), curves(content), timings(content), settings(content), checkpoints(content)];
+        [clips(&content.clips), parts(&content.parts), curves(content), timings(content), settings(content), checkpoints(content)];
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
@@ -54,6 +54,22 @@ fn clips(clips: &[Clip]) -> String {
     // The newest is what one wants to see first.
     let figures: String = clips.iter().rev().map(figure).collect();
     section("Clips, the newest first", &format!("<div class=\"grid-of clips\">{figures}</div>"))
+}
+
+/// Nothing where there are none.
+fn parts(parts: &[Part]) -> String {
+    if parts.is_empty() {
+        return String::new();
+    }
+    let figure = |Part { name, kind, bytes }: &Part| {
+        let (data, name) = (STANDARD.encode(bytes), escape(name));
+        format!(
+            "<figure><img src=\"data:image/{kind};base64,{data}\" alt=\"{name}\">\
+             <figcaption>{name}</figcaption></figure>"
+        )
+    };
+    let figures: String = parts.iter().map(figure).collect();
+    section("Beside the newest clips", &format!("<div class=\"grid-of clips\">{figures}</div>"))
 }
 
 fn curves(content: &Content) -> String {

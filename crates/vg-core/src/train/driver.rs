@@ -240,8 +240,9 @@ impl<'a> Driver<'a> {
             };
             request.context = Some(context(self.source, wanted, &spec, schedule.samples, &self.init)?);
         }
-        let clips = sampler.sample(&request)?;
-        observer.samples(self.progress, &clips)
+        let (clips, parts) = sampler.sample_parts(&request)?;
+        observer.samples(self.progress, &clips)?;
+        observer.parts(self.progress, &parts)
     }
 
     fn save(&self, schedule: &Schedule, observer: &mut dyn Observer) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `cargo xtask sample`.
 
 mod given;
-mod parts;
+pub(super) mod parts;
 mod steer;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,6 @@
 //! Shows a running training and writes down what happens.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -9,7 +10,9 @@ use vg_core::checkpoint::Progress;
 use vg_core::sample::Clips;
 use vg_core::train::{Observer, StatsFile, StatsLine, StepReport};
 use vg_core::{Error, Result};
+use vg_data::Frames;
 
+use super::super::sample::parts;
 use crate::run::{RunFolder, RunRecord, Times};
 use crate::{clips, console};
 
@@ -150,6 +153,15 @@ impl Observer for Watch<'_> {
         self.event("samples", progress, &path)
     }
 
+    /// Only the newest are kept, beside `samples.gif`.
+    fn parts(&mut self, _progress: Progress, made: &BTreeMap<&'static str, Clips>) -> Result<()> {
+        let frames = |(name, clips): (&&'static str, &Clips)| -> Result<(&'static str, Vec<Frames>)> {
+            Ok((*name, Frames::from_tensor(&clips.tensor, clips.pixels)?))
+        };
+        let parts = made.iter().map(frames).collect::<Result<BTreeMap<_, _>>>()?;
+        parts::write(&self.folder.join("samples.gif"), parts, None).map(drop).map_err(picture_failed)
+    }
+
     fn checkpoint(&mut self, progress: Progress, path: &Path) -> Result<()> {
         self.event("checkpoint", progress, path)
     }
@@ -157,6 +169,10 @@ impl Observer for Watch<'_> {
     fn warning(&mut self, text: &str) {
         console::warn(text);
     }
+}
+
+fn picture_failed(error: anyhow::Error) -> Error {
+    Error::io("writing", "the pictures of samples")(std::io::Error::other(error))
 }
 
 fn stdout_failed(error: anyhow::Error) -> Error {
