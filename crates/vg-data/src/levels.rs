@@ -36,7 +36,8 @@ pub(crate) fn recipe(folder: &Path, options: &OpenOptions) -> Result<Recipe> {
         if number.is_multiple_of(TEST_EVERY) == (split == Split::Test) {
             let (offset, length) = (place.offset, place.length);
             let record = Record { path: path.clone(), number, offset, length, layout: Layout::Clip };
-            let item = Item { name: format!("{name}/{number}"), origin: Origin::Record(record), labels: Vec::new() };
+            let item =
+                Item { name: format!("{name}/{number}"), origin: Origin::Record(record), labels: Vec::new() };
             recipe.items.push(item);
         }
     }
@@ -60,7 +61,9 @@ fn largest(folder: &Path) -> Result<Option<PathBuf>> {
     for path in entries(folder)? {
         let inside = if path.is_dir() { entries(&path)? } else { vec![path] };
         for path in inside {
-            if let Some(level) = level(&path).filter(|level| found.as_ref().is_none_or(|(most, _)| level > most)) {
+            if let Some(level) =
+                level(&path).filter(|level| found.as_ref().is_none_or(|(most, _)| level > most))
+            {
                 found = Some((level, path));
             }
         }

@@ -72,7 +72,10 @@ impl Place {
     fn open(&self, split: Split) -> vg_core::Result<Box<dyn Dataset>> {
         let path = |name: &str| -> PathBuf { self.0.path().join(name) };
         let (root, cache) = (path("data"), path("cache"));
-        open("trailerfaces", &OpenOptions { root, cache, size: SIZE, split, strict: true, ..OpenOptions::default() })
+        open(
+            "trailerfaces",
+            &OpenOptions { root, cache, size: SIZE, split, strict: true, ..OpenOptions::default() },
+        )
     }
 }
 
@@ -82,7 +85,17 @@ fn the_largest_size_is_read_and_others_are_its_averages() {
     let (train, test) = (place.open(Split::Train).unwrap(), place.open(Split::Test).unwrap());
     assert_eq!((train.info().clips, test.info().clips), (100, 1));
     let frames = train.read(99, &[0, 2], SIZE).unwrap();
-    assert_eq!(&frames.data[..6], [pixel(101, 0, 0, 0), pixel(101, 0, 1, 0), pixel(101, 0, 2, 0), pixel(101, 0, 0, 1), pixel(101, 0, 1, 1), pixel(101, 0, 2, 1)]);
+    assert_eq!(
+        &frames.data[..6],
+        [
+            pixel(101, 0, 0, 0),
+            pixel(101, 0, 1, 0),
+            pixel(101, 0, 2, 0),
+            pixel(101, 0, 0, 1),
+            pixel(101, 0, 1, 1),
+            pixel(101, 0, 2, 1)
+        ]
+    );
     assert_eq!(frames.data[SIZE.bytes()], pixel(101, 2, 0, 0));
     let small = FrameSize { height: 4, width: 4, channels: 3 };
     let found = test.read(0, &[1], small).unwrap().data[3];
@@ -92,7 +105,12 @@ fn the_largest_size_is_read_and_others_are_its_averages() {
 
 #[test]
 fn other_shapes_are_named() {
-    for (shape, part) in [(&[3u8, 3, 8][..], "its shape is [3, 3, 8]"), (&[3, 2, 8, 8], "1 or 3 channels"), (&[4, 3, 8, 8], "bytes, which is not 4 frames"), (&[], "there is no shape")] {
+    for (shape, part) in [
+        (&[3u8, 3, 8][..], "its shape is [3, 3, 8]"),
+        (&[3, 2, 8, 8], "1 or 3 channels"),
+        (&[4, 3, 8, 8], "bytes, which is not 4 frames"),
+        (&[], "there is no shape"),
+    ] {
         let message = Place::new(shape).open(Split::Test).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(message.contains(part), "{message:?} lacks {part:?}");
     }

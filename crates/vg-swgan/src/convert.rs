@@ -7,7 +7,8 @@ use candle_core::{DType, Device, Tensor};
 use vg_core::{Error, Result};
 
 /// Networks: (the PyTorch twin's name, ours).
-const NETWORKS: &[(&str, &str)] = &[("G", "generator"), ("D", "trunk"), ("Encoder", "encoder"), ("Generator", "decoder")];
+const NETWORKS: &[(&str, &str)] =
+    &[("G", "generator"), ("D", "trunk"), ("Encoder", "encoder"), ("Generator", "decoder")];
 /// Tensors that are named otherwise: (the twin's name, ours).
 const RENAMED: &[(&str, &str)] = &[
     ("Encoder.swd.swd_proj", "encoder.0.proj"),
@@ -96,9 +97,9 @@ fn video(network: &str, rest: &str, tensor: &Tensor) -> Result<Option<(String, T
         (Some("bias"), 1) => tensor.clone(),
         (Some("weight"), 2) => tensor.t()?.contiguous()?,
         // Enlarging layers are (T, H, W, out, in), with their axes the other way around.
-        (Some("weight"), 5) if rest.contains("Conv0_up") => {
-            [2, 3, 4].into_iter().try_fold(tensor.permute([3, 4, 0, 1, 2])?.contiguous()?, |t, axis| reversed(&t, axis))?
-        }
+        (Some("weight"), 5) if rest.contains("Conv0_up") => [2, 3, 4]
+            .into_iter()
+            .try_fold(tensor.permute([3, 4, 0, 1, 2])?.contiguous()?, |t, axis| reversed(&t, axis))?,
         (Some("weight"), 5) => tensor.permute([4, 3, 0, 1, 2])?.contiguous()?,
         _ => return Ok(None),
     };
@@ -200,7 +201,10 @@ mod tests {
         let (name, shape, _) = of(filters, &[3, 3, 2, 5]);
         assert_eq!((name.as_str(), &shape[..]), ("generator.Res1.Conv1.weight", &[5, 2, 3, 3][..]));
         assert_eq!(of("Discriminator.SWD/Discriminator.SWD.SWD_proj3", &[2, 2]).0, "dual.3.proj");
-        assert_eq!(of("Discriminator.SWD/Discriminator.idt2/Discriminator.idt2.scale", &[1, 2]).0, "dual.2.scale");
+        assert_eq!(
+            of("Discriminator.SWD/Discriminator.idt2/Discriminator.idt2.scale", &[1, 2]).0,
+            "dual.2.scale"
+        );
         assert_eq!(of("Generator.Res4.BN2.scale", &[4]).0, "generator.Res4.BN2.scale");
         assert_eq!(of("Generator.Input9/Generator.Input9.Filters", &[3, 3, 1, 2]).0, "decoder.Input9.weight");
         assert_eq!(of("Encoder.swd2/Encoder.swd2.swd_proj", &[2, 2]).0, "encoder.2.proj");

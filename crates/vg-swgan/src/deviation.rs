@@ -26,7 +26,8 @@ pub(crate) fn append(x: &Tensor, group: usize) -> Result<(Tensor, Deviation)> {
     let centred = grouped.broadcast_sub(&grouped.mean_keepdim(0)?)?;
     let spread = (centred.sqr()?.mean_keepdim(0)? + EPS)?.sqrt()?;
     let mean = spread.flatten_from(2)?.mean(2)?;
-    let channel = mean.reshape(&[1, b / group, 1, 1, 1, 1][..])?.broadcast_as(&[group, b / group, 1, t, h, w][..])?;
+    let channel =
+        mean.reshape(&[1, b / group, 1, 1, 1, 1][..])?.broadcast_as(&[group, b / group, 1, t, h, w][..])?;
     let channel = channel.reshape((b, 1, t, h, w))?;
     Ok((Tensor::cat(&[x, &channel], 1)?, Deviation { centred, spread }))
 }

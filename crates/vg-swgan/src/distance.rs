@@ -29,9 +29,9 @@ pub fn sliced_wasserstein(x: &Tensor, y: &Tensor, directions: &Tensor) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::orthogonal::retract;
     use candle_core::Device;
     use vg_core::Rng;
-    use crate::orthogonal::retract;
 
     /// Section 12.1, item 5: closed forms of Gaussians, and exact distances of two points along any orthogonal basis.
     #[test]

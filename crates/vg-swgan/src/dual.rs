@@ -49,7 +49,8 @@ impl DualBlocks {
             })
         };
         let blocks: Vec<Block> = self.0.iter().map(block).collect::<Result<_>>()?;
-        let columns = blocks.iter().map(|b| Ok(settle(&b.matrix.t()?.contiguous()?)?)).collect::<Result<_>>()?;
+        let columns =
+            blocks.iter().map(|b| Ok(settle(&b.matrix.t()?.contiguous()?)?)).collect::<Result<_>>()?;
         Ok(DualAt { blocks, columns })
     }
 }

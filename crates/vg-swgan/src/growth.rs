@@ -41,13 +41,16 @@ pub fn lod(config: &Config, clips: u64) -> f64 {
     let mut skipped = whole as f64 - g.start_lod;
     while whole > 0 {
         let k = smallest - whole;
-        let (still, fading) = if skipped > 0.0 {
-            (0.0, fade[k] as f64)
-        } else {
-            (stable[k] as f64, fade[k] as f64)
-        };
+        let (still, fading) =
+            if skipped > 0.0 { (0.0, fade[k] as f64) } else { (stable[k] as f64, fade[k] as f64) };
         let done = match clips - still {
-            _ if fading == 0.0 => if clips < still { 0.0 } else { 1.0 },
+            _ if fading == 0.0 => {
+                if clips < still {
+                    0.0
+                } else {
+                    1.0
+                }
+            }
             shown => skipped + shown.max(0.0) / fading,
         };
         if done < 1.0 {

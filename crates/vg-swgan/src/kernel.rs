@@ -112,7 +112,8 @@ pub(crate) fn taps_matrix(axes: &[Axis], factor: f64) -> Result<Tensor> {
     let mut rows = vec![vec![factor]];
     for axis in axes {
         let grown = rows.iter().flat_map(|row| {
-            let with = move |tap: &[f64; 3]| -> Vec<f64> { row.iter().flat_map(|a| tap.map(|b| a * b)).collect() };
+            let with =
+                move |tap: &[f64; 3]| -> Vec<f64> { row.iter().flat_map(|a| tap.map(|b| a * b)).collect() };
             axis.taps.iter().map(with)
         });
         rows = grown.collect();

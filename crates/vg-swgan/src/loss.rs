@@ -48,8 +48,7 @@ pub fn critic_losses(
     let gradient_penalty = gradient_samples.mean_all()?;
     let between = mix(&of_real, &of_fake, &points.features)?;
     let feature_penalty = dual.penalty(&between, penalties.target, penalties.form)?;
-    let weighted =
-        ((&gradient_penalty * penalties.gradient)? + (&feature_penalty * penalties.feature)?)?;
+    let weighted = ((&gradient_penalty * penalties.gradient)? + (&feature_penalty * penalties.feature)?)?;
     Ok(CriticLosses {
         total: (&wasserstein + weighted)?,
         wasserstein,

@@ -43,7 +43,8 @@ pub fn retract(p: &Tensor) -> Result<Tensor> {
         let left = norm(column);
         // Not so for NaN either.
         if !(left > 1e-10 * length && left.is_finite()) {
-            let problem = format!("column {k} of a matrix that is to be made orthogonal depends on those before it");
+            let problem =
+                format!("column {k} of a matrix that is to be made orthogonal depends on those before it");
             return Err(Error::Unsupported(problem));
         }
         column.iter_mut().for_each(|x| *x /= left);

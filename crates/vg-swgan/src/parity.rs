@@ -61,7 +61,13 @@ impl Reference {
             "pgswgan3d" => Variant::Video,
             "image" => Variant::Image,
             "swae" => Variant::Autoencoder,
-            other => return Err(Error::unknown("variant of the reference", other, ["pgswgan3d", "image", "swae"])),
+            other => {
+                return Err(Error::unknown(
+                    "variant of the reference",
+                    other,
+                    ["pgswgan3d", "image", "swae"],
+                ));
+            }
         };
         config.clip.side = if config.variant == Variant::Video { 1 << self.levels } else { self.image_size };
         let n = &mut config.networks;

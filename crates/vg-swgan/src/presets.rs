@@ -47,18 +47,34 @@ pub(crate) const PRESETS: &[Preset<Config>] = &[
         source: "ours: the same networks for grey frames of digits",
         build: swae_digits,
     },
-    Preset { name: "paper-64", source: "the paper's networks at their 64x64 stage, for benchmarks", build: || stage(2) },
-    Preset { name: "stage-4", source: "the paper's networks at their 4x4 stage, for benchmarks", build: || stage(6) },
+    Preset {
+        name: "paper-64",
+        source: "the paper's networks at their 64x64 stage, for benchmarks",
+        build: || stage(2),
+    },
+    Preset {
+        name: "stage-4",
+        source: "the paper's networks at their 4x4 stage, for benchmarks",
+        build: || stage(6),
+    },
     Preset { name: "stage-8", source: "the same at 8x8", build: || stage(5) },
     Preset { name: "stage-16", source: "the same at 16x16", build: || stage(4) },
     Preset { name: "stage-32", source: "the same at 32x32", build: || stage(3) },
-    Preset { name: "small", source: "ours: 16 frames of 32x32 without growth, batch 4; for benchmarks", build: small },
+    Preset {
+        name: "small",
+        source: "ours: 16 frames of 32x32 without growth, batch 4; for benchmarks",
+        build: small,
+    },
     Preset {
         name: "demo",
         source: "ours: 8 frames of 16x16, grown in minutes on a CPU core; to try things out",
         build: demo,
     },
-    Preset { name: "tiny", source: "ours: 8 frames of 8x8 in the middle of a fade, milliseconds a step; for tests", build: tiny },
+    Preset {
+        name: "tiny",
+        source: "ours: 8 frames of 8x8 in the middle of a fade, milliseconds a step; for tests",
+        build: tiny,
+    },
     Preset { name: "image-tiny", source: "ours: SWGAN for 16x16 images; for tests", build: image_tiny },
     Preset { name: "swae-tiny", source: "ours: SWAE for 16x16 images; for tests", build: swae_tiny },
 ];
@@ -88,12 +104,7 @@ fn paper() -> Config {
             lr: [1e-3, 1e-3, 1e-3, 1e-3, 1e-3, 1.5e-3, 1e-3],
             refresh_steps: 4,
         },
-        penalties: Penalties {
-            gradient: 50.0,
-            feature: 10.0,
-            target: 0.01,
-            form: FeaturePenalty::Reference,
-        },
+        penalties: Penalties { gradient: 50.0, feature: 10.0, target: 0.01, form: FeaturePenalty::Reference },
         train: Train {
             batch: 64,
             lr: 3e-4,
@@ -170,7 +181,8 @@ fn small() -> Config {
 
 fn demo() -> Config {
     let mut config = side(paper(), 16);
-    config.networks = Networks { base_channels: 256, max_channels: 32, latent: 32, features: 32, ..config.networks };
+    config.networks =
+        Networks { base_channels: 256, max_channels: 32, latent: 32, features: 32, ..config.networks };
     config.growth.batch = [16; LEVELS];
     config.growth.stable_clips = [3_200; LEVELS];
     config.growth.fade_clips = [1_600; LEVELS];

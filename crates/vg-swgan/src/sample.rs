@@ -106,9 +106,8 @@ fn latent(seed: u64, dim: usize, init: &Init) -> Result<Tensor> {
 
 /// Results of seeds one by one, so that memory does not grow with their number and each is the same bit for bit in any company.
 fn one_by_one(seeds: &[u64], make: impl Fn(u64) -> Result<Tensor>) -> Result<Clips> {
-    let clip = |seed: &u64| -> Result<Tensor> {
-        Ok(make(*seed)?.detach().clamp(-1.0, 1.0)?.to_dtype(DType::F32)?)
-    };
+    let clip =
+        |seed: &u64| -> Result<Tensor> { Ok(make(*seed)?.detach().clamp(-1.0, 1.0)?.to_dtype(DType::F32)?) };
     let clips = seeds.iter().map(clip).collect::<Result<Vec<_>>>()?;
     Ok(Clips { tensor: Tensor::cat(&clips, 0)?, pixels: Pixels::Symmetric })
 }

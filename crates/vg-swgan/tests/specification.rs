@@ -55,7 +55,7 @@ fn golden() -> BTreeMap<String, Tensor> {
         .into_iter()
         .map(|(n, s)| (n.to_owned(), s))
         .collect::<Vec<_>>();
-    let mut add = |list: &mut Vec<(String, Vec<usize>)>, layer: String, shape: Vec<usize>, bias: usize| {
+    let add = |list: &mut Vec<(String, Vec<usize>)>, layer: String, shape: Vec<usize>, bias: usize| {
         list.push((layer.clone(), shape));
         list.push((layer, vec![bias]));
     };
@@ -98,9 +98,9 @@ fn golden() -> BTreeMap<String, Tensor> {
 
 struct Golden {
     /// For each lod: mean, mean of sizes, first values of G.
-    generator: [(f64, &'static [f64]); 4],
+    generator: &'static [(f64, &'static [f64])],
     /// For each lod: mean and first values of D.
-    trunk: [(f64, &'static [f64]); 4],
+    trunk: &'static [(f64, &'static [f64])],
     dual: [f64; 4],
     values: [f64; 2],
     gradient: [f64; 4],
@@ -109,13 +109,13 @@ struct Golden {
 }
 
 const INTENDED: Golden = Golden {
-    generator: [
+    generator: &[
         (0.0, &[-0.467508, 0.853517, -0.870837, -0.562456, -1.375910, -1.506517]),
         (0.5, &[-0.121004, 0.485979, 0.223962, 0.378153]),
         (1.25, &[0.197979, 0.617225, 0.676061]),
         (3.0, &[-0.444171, 0.790706, -0.890113]),
     ],
-    trunk: [
+    trunk: &[
         (0.0, &[0.103440, 0.339248, -0.091515, 0.542274]),
         (0.5, &[0.057153, 0.139064, -0.048213, 0.402226]),
         (1.25, &[0.027306, 0.033461, -0.026277, 0.198264]),
@@ -129,13 +129,13 @@ const INTENDED: Golden = Golden {
 };
 
 const STRICT: Golden = Golden {
-    generator: [
+    generator: &[
         (0.0, &[-0.475031, 0.810720, -0.577718, 0.597403, -1.808936, -1.576976]),
         (0.5, &[-0.173857, 0.503967, 0.262311, 0.849872]),
         (1.25, &[0.124342, 0.599264, 0.513745]),
         (3.0, &[-0.444171, 0.790706, -0.890113]),
     ],
-    trunk: [
+    trunk: &[
         (0.0, &[0.103586, 0.236805, -0.102733, 0.563867]),
         (0.5, &[0.057028, 0.108300, -0.050589, 0.410039]),
         (1.25, &[0.027212, 0.051864, -0.028337, 0.213521]),
@@ -162,7 +162,7 @@ fn check_golden(strict: bool, want: &Golden) {
     let z = f64s(filled(&[4, 128], 3000, 3f64.sqrt(), 0.0));
     let real = f64s(filled(&[4, 3, 16, 32, 32], 3001, 1.0, 0.0));
     let none = Weights::Constant;
-    for (lod, want) in want.generator {
+    for (lod, want) in want.generator.iter().copied() {
         let v = values(&generator.forward(&z, lod, none).unwrap());
         let n = v.len() as f64;
         let (mean, size) = (v.iter().sum::<f64>() / n, v.iter().map(|x| x.abs()).sum::<f64>() / n);
@@ -172,7 +172,7 @@ fn check_golden(strict: bool, want: &Golden) {
     let pool = |t: &Tensor, factors| {
         vg_core::ops::pool::avg_pool(t, &vg_core::ops::pool::PoolParams::per_axis(factors)).unwrap()
     };
-    for (lod, want) in want.trunk {
+    for (lod, want) in want.trunk.iter().copied() {
         // Frames by size: 16 at 32x32, 8 at 16x16 and 8x8, 4 at 4x4.
         let real = match lod as usize {
             0 => real.clone(),
@@ -227,9 +227,14 @@ fn networks_have_the_published_numbers_of_parameters() {
         let found = count("paper", &[&format!("clip.side={side}"), "growth.start_lod=0"]);
         assert_eq!((found["generator"], found["trunk"], found["dual"]), (generator, trunk, 16_640), "{side}");
     }
-    for (preset, generator, trunk) in [("image-64", 8_540_483, 8_532_352), ("image-32", 2_005_155, 2_004_224)] {
+    for (preset, generator, trunk) in [("image-64", 8_540_483, 8_532_352), ("image-32", 2_005_155, 2_004_224)]
+    {
         let found = count(preset, &[]);
-        assert_eq!((found["generator"], found["trunk"], found["dual"]), (generator, trunk, 66_560), "{preset}");
+        assert_eq!(
+            (found["generator"], found["trunk"], found["dual"]),
+            (generator, trunk, 66_560),
+            "{preset}"
+        );
     }
     let found = count("swae", &[]);
     assert_eq!((found["encoder"], found["decoder"]), (73_856, 339_043));
@@ -252,8 +257,18 @@ fn a_dual_block_by_hand() {
     assert_near("h", &values(&outputs.values().unwrap()), &[0.2], 1e-12);
     let penalty = |form| values(&block.penalty(&features, 0.01, form).unwrap())[0];
     // d is (1, 0.24) and (1, 0.4).
-    assert_near("FP", &[penalty(FeaturePenalty::Reference)], &[(0.99f64.powi(2) + 0.23f64.powi(2)) / 2.0], 1e-12);
-    assert_near("FP", &[penalty(FeaturePenalty::Derivative)], &[(0.99f64.powi(2) + 0.39f64.powi(2)) / 2.0], 1e-12);
+    assert_near(
+        "FP",
+        &[penalty(FeaturePenalty::Reference)],
+        &[(0.99f64.powi(2) + 0.23f64.powi(2)) / 2.0],
+        1e-12,
+    );
+    assert_near(
+        "FP",
+        &[penalty(FeaturePenalty::Derivative)],
+        &[(0.99f64.powi(2) + 0.39f64.powi(2)) / 2.0],
+        1e-12,
+    );
 }
 
 fn video(config: &Config, dtype: DType) -> VideoTrainer {
@@ -276,7 +291,8 @@ fn pixels_of_a_stage_are_tiles_of_the_full_size_and_fades_are_continuous() {
         let small = nets.generator().forward(&z, lod, Weights::Constant).unwrap();
         let side = 16 >> lod as usize;
         assert_eq!(small.dims(), [2, 3, if side == 8 { 8 } else { 4 }, side, side]);
-        let pool = vg_core::ops::pool::PoolParams::per_axis([8 / small.dim(2).unwrap(), 16 / side, 16 / side]);
+        let pool =
+            vg_core::ops::pool::PoolParams::per_axis([8 / small.dim(2).unwrap(), 16 / side, 16 / side]);
         let again = vg_core::ops::pool::avg_pool(&clip, &pool).unwrap();
         assert_near("tiles", &values(&again), &values(&small), 1e-12);
         for near in [lod - 1e-9, (lod + 1e-9).min(2.0)] {
@@ -293,7 +309,10 @@ fn equal_samples_have_no_distance() -> Result<()> {
     let lod = config.growth.start_lod;
     let (trunk, dual) = (nets.trunk().at(lod, Weights::Constant)?, nets.dual().at(Weights::Constant)?);
     let real = Rng::new(1).stream("x").normal_tensor((4, 3, 8, 8, 8), DType::F64, &Device::Cpu)?;
-    let points = Points { pixels: Tensor::full(0.5, (4, 1), &Device::Cpu)?, features: Tensor::full(0.5, (4, 1), &Device::Cpu)? };
+    let points = Points {
+        pixels: Tensor::full(0.5, (4, 1), &Device::Cpu)?,
+        features: Tensor::full(0.5, (4, 1), &Device::Cpu)?,
+    };
     let found = critic_losses(&trunk, &dual, &config.penalties, (&real, &real), &points, 1.0)?;
     assert!(values(&found.wasserstein)[0].abs() < 1e-15);
     Ok(())
@@ -302,14 +321,21 @@ fn equal_samples_have_no_distance() -> Result<()> {
 /// The penalty's gradient, a second derivative, against differences of its value: in a fade, with every kind of layer, recorded on a tape.
 #[test]
 fn second_derivatives_agree_with_differences() {
-    for sets in [&["growth.start_lod=0.4"][..], &["clip.side=16", "networks.strict_reference=true", "growth.start_lod=0.25"]] {
+    for sets in [
+        &["growth.start_lod=0.4"][..],
+        &["clip.side=16", "networks.strict_reference=true", "growth.start_lod=0.25"],
+    ] {
         let config = configured("tiny", sets);
         let nets = video(&config, DType::F64);
         let clip = nets.needs().clip;
-        let real = Rng::new(7).stream("real").uniform_tensor(&clip.dims(4)[..], -1.0, 1.0, DType::F64, &Device::Cpu).unwrap();
+        let real = Rng::new(7)
+            .stream("real")
+            .uniform_tensor(&clip.dims(4)[..], -1.0, 1.0, DType::F64, &Device::Cpu)
+            .unwrap();
         let real = nets.shown(&real).unwrap();
         let rng = Rng::new(8);
-        let draws = vg_swgan::Draws::new(&rng, 1, 4, config.networks.latent, DType::F64, &Device::Cpu).unwrap();
+        let draws =
+            vg_swgan::Draws::new(&rng, 1, 4, config.networks.latent, DType::F64, &Device::Cpu).unwrap();
         // Weights far from their start, so that every term counts.
         for (_, var) in nets.store().vars("trunk.") {
             var.set(&(var.as_detached_tensor() * 2.0).unwrap()).unwrap();
@@ -322,7 +348,8 @@ fn second_derivatives_agree_with_differences() {
         let mut checked = 0;
         for (name, var) in nets.store().vars("trunk.").into_iter().chain(nets.store().vars("dual.")) {
             let start = var.as_detached_tensor().copy().unwrap();
-            let direction = Rng::new(9).stream(&name).normal_tensor(start.dims(), DType::F64, &Device::Cpu).unwrap();
+            let direction =
+                Rng::new(9).stream(&name).normal_tensor(start.dims(), DType::F64, &Device::Cpu).unwrap();
             let along = |step: f64| {
                 var.set(&(&start + (&direction * step).unwrap()).unwrap()).unwrap();
                 values(&penalty())[0]
@@ -355,7 +382,15 @@ fn step(trainer: &mut dyn Trainer, number: u64) -> StepLog {
 /// Section 12.1, item 1: the matrix stays orthogonal over a thousand steps.
 #[test]
 fn the_matrix_is_orthogonal_after_1000_steps() {
-    let config = configured("tiny", &["clip.side=8", "growth.start_lod=1", "growth.stable_clips=[100000,1,1,1,1,1,1]", "networks.features=16"]);
+    let config = configured(
+        "tiny",
+        &[
+            "clip.side=8",
+            "growth.start_lod=1",
+            "growth.stable_clips=[100000,1,1,1,1,1,1]",
+            "networks.features=16",
+        ],
+    );
     let mut nets = video(&config, DType::F32);
     let start = nets.store().tensors("dual.0.proj")["dual.0.proj"].copy().unwrap();
     (1..=1000).for_each(|k| {
@@ -388,8 +423,15 @@ fn everything(trainer: &dyn Trainer) -> Vec<Vec<u8>> {
 /// N steps = k steps, saved and loaded, and N - k steps: in the stable phases, within both fades and at their ends.
 #[test]
 fn a_run_resumes_anywhere_in_its_growth() {
-    let sets = ["clip.side=16", "growth.start_lod=2", "growth.stable_clips=[12,8,8,8,8,8,8]", "growth.fade_clips=[20,16,16,16,16,16,16]",
-        "growth.batch=[4,8,4,4,4,4,4]", "growth.refresh_steps=2", "networks.base_channels=32"];
+    let sets = [
+        "clip.side=16",
+        "growth.start_lod=2",
+        "growth.stable_clips=[12,8,8,8,8,8,8]",
+        "growth.fade_clips=[20,16,16,16,16,16,16]",
+        "growth.batch=[4,8,4,4,4,4,4]",
+        "growth.refresh_steps=2",
+        "networks.base_channels=32",
+    ];
     let config = configured("tiny", &sets);
     let mut whole = video(&config, DType::F32);
     let mut stages = Vec::new();
@@ -464,7 +506,8 @@ fn steps_that_are_not_finite_are_skipped() {
     let rng = Rng::new(5).child("step", 1);
     let mut batch = random_batch(&nets.needs(), &rng);
     batch.clips = (batch.clips * f64::NAN).unwrap();
-    let before = nets.store().tensors("trunk.").into_iter().map(|(k, t)| (k, values(&t))).collect::<BTreeMap<_, _>>();
+    let before =
+        nets.store().tensors("trunk.").into_iter().map(|(k, t)| (k, values(&t))).collect::<BTreeMap<_, _>>();
     let mut log = StepLog::default();
     let mut cx = StepCx { rng, log: &mut log, step: 1, clips_seen: 0, epoch_clips: 100 };
     nets.step(&batch, &mut cx).unwrap();
@@ -487,7 +530,8 @@ fn mistakes_in_the_configuration_are_named() {
         (&["variant=\"autoencoder\"", "train.batch=1"], "2 to"),
     ] {
         let sets: Vec<String> = sets.iter().map(|s| (*s).to_owned()).collect();
-        let found = resolve::<Config>(&ConfigSource { preset: Some("paper"), sets: &sets, ..Default::default() });
+        let found =
+            resolve::<Config>(&ConfigSource { preset: Some("paper"), sets: &sets, ..Default::default() });
         let text = found.unwrap_err().to_string();
         assert!(text.contains(part), "{text:?} lacks {part:?}");
     }

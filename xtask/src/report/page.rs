@@ -15,8 +15,14 @@ pub fn html(content: &Content) -> String {
     let title = escape(&format!("{} on {}", record.model, record.data.name));
     let card = registry::find(&record.model).map(|m| m.entry.card).ok();
     let paper = card.map(|c| format!("{} ({}, {})", c.title, c.paper, c.year)).unwrap_or_default();
-    let sections =
-        [clips(&content.clips), parts(&content.parts), curves(content), timings(content), settings(content), checkpoints(content)];
+    let sections = [
+        clips(&content.clips),
+        parts(&content.parts),
+        curves(content),
+        timings(content),
+        settings(content),
+        checkpoints(content),
+    ];
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\

@@ -62,7 +62,9 @@ impl Record {
     fn clip(&self, data: &[u8], sink: &mut Sink<'_>) -> Result<()> {
         let shape = example::numbers(data, "shape").map_err(|problem| self.error(&problem))?;
         let shape = shape.ok_or_else(|| self.error("there is no shape"))?;
-        let wrong = || self.error(&format!("its shape is {shape:?}; expected frames, 1 or 3 channels, rows, columns"));
+        let wrong = || {
+            self.error(&format!("its shape is {shape:?}; expected frames, 1 or 3 channels, rows, columns"))
+        };
         let &[frames, channels @ (1 | 3), height, width] = &shape[..] else { return Err(wrong()) };
         if shape.iter().any(|n| !(1..=1 << 16).contains(n)) {
             return Err(wrong());
@@ -78,7 +80,8 @@ impl Record {
         let pixels = pixels.ok_or_else(|| self.error("there is no data"))?;
         let size = FrameSize { height, width, channels };
         if Some(pixels.len()) != size.bytes().checked_mul(frames) {
-            let problem = format!("its data have {} bytes, which is not {frames} frames of {size}", pixels.len());
+            let problem =
+                format!("its data have {} bytes, which is not {frames} frames of {size}", pixels.len());
             return Err(self.error(&problem));
         }
         let plane = height * width;

@@ -151,7 +151,8 @@ mod tests {
     #[test]
     fn a_normal_is_moved_onto_another() {
         let rng = Rng::new(1);
-        let normal = |name: &str| rng.stream(name).normal_tensor((1, 2000), DType::F64, &Device::Cpu).unwrap();
+        let normal =
+            |name: &str| rng.stream(name).normal_tensor((1, 2000), DType::F64, &Device::Cpu).unwrap();
         let (source, target) = (normal("s").affine(2.0, 3.0).unwrap(), normal("t"));
         let sorted = |t: &Tensor| {
             let mut v = numbers(t);
@@ -175,7 +176,8 @@ mod tests {
     #[test]
     fn gradients_flow_to_source_and_target() {
         let rng = Rng::new(3);
-        let normal = |name: &str, n| rng.stream(name).normal_tensor((3, n), DType::F64, &Device::Cpu).unwrap();
+        let normal =
+            |name: &str, n| rng.stream(name).normal_tensor((3, n), DType::F64, &Device::Cpu).unwrap();
         gradcheck(|t| transport(&t[0], &t[1], 6, false), &[normal("s", 9), normal("t", 7)]).unwrap();
     }
 

@@ -31,7 +31,10 @@ impl ModelConfig for Config {
             ("autoencoder.width", self.autoencoder.width),
         ];
         within(1..=WIDEST, sizes)?;
-        within(1..=64, [("networks.dual_blocks", n.dual_blocks), ("autoencoder.blocks", self.autoencoder.blocks)])?;
+        within(
+            1..=64,
+            [("networks.dual_blocks", n.dual_blocks), ("autoencoder.blocks", self.autoencoder.blocks)],
+        )?;
         within(1..=27, [("networks.up_taps", n.up_taps)])?;
         within(2..=WIDEST, [("autoencoder.bins", self.autoencoder.bins)])?;
         self.validate_train()?;
@@ -61,7 +64,8 @@ impl Config {
         for (key, value) in [("train.lr", t.lr), ("train.eps", t.eps)] {
             require(value.is_finite() && value > 0.0, key, "greater than 0", value)?;
         }
-        for (key, value) in [("train.beta1", t.beta1), ("train.beta2", t.beta2), ("train.average", t.average)] {
+        for (key, value) in [("train.beta1", t.beta1), ("train.beta2", t.beta2), ("train.average", t.average)]
+        {
             require((0.0..1.0).contains(&value), key, "from 0 to below 1", value)?;
         }
         for (key, value) in [("penalties.gradient", p.gradient), ("penalties.feature", p.feature)] {
@@ -89,10 +93,20 @@ impl Config {
             &format!("from 0 to {most} (4x4 pixels)"),
             g.start_lod,
         )?;
-        require((1..=LONG).contains(&g.refresh_steps), "growth.refresh_steps", "at least 1", g.refresh_steps)?;
+        require(
+            (1..=LONG).contains(&g.refresh_steps),
+            "growth.refresh_steps",
+            "at least 1",
+            g.refresh_steps,
+        )?;
         for k in 0..LEVELS {
             let clips = [g.stable_clips[k], g.fade_clips[k]];
-            require(clips.iter().all(|c| *c <= LONG), "growth.stable_clips", "phases of at most 2^40 clips", format!("{clips:?}"))?;
+            require(
+                clips.iter().all(|c| *c <= LONG),
+                "growth.stable_clips",
+                "phases of at most 2^40 clips",
+                format!("{clips:?}"),
+            )?;
             let (batch, lr) = (g.batch[k], g.lr[k]);
             within(1..=MANY, [("growth.batch", batch)])?;
             let whole = batch.is_multiple_of(n.stddev_group.min(batch));

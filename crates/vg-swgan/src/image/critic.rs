@@ -40,7 +40,13 @@ impl ImageCritic {
             Ok(Block {
                 norms: [Norm::new(&place.pp("BN1"), a)?, Norm::new(&place.pp("BN2"), a)?],
                 plain: Conv::square(&place.pp("Conv1"), [a, a], Resampling::None, he(a, a), false)?,
-                down: Conv::square(&place.pp("Conv2"), [a, b], Resampling::Down { time: false }, he(a, b), true)?,
+                down: Conv::square(
+                    &place.pp("Conv2"),
+                    [a, b],
+                    Resampling::Down { time: false },
+                    he(a, b),
+                    true,
+                )?,
                 shortcut: Conv::pixel(&place.pp("Shortcut"), a, b, glorot(a, b, 1))?,
             })
         };

@@ -89,7 +89,13 @@ impl ImageGenerator {
             let (place, a, b) = (source.pp(format!("Res{}", k + 1)), WIDTHS[4 - k] * d, WIDTHS[3 - k] * d);
             Ok(Block {
                 norms: [Norm::new(&place.pp("BN1"), a)?, Norm::new(&place.pp("BN2"), b)?],
-                up: Conv::square(&place.pp("Conv1"), [a, b], Resampling::Up { time: false }, he(a, b), false)?,
+                up: Conv::square(
+                    &place.pp("Conv1"),
+                    [a, b],
+                    Resampling::Up { time: false },
+                    he(a, b),
+                    false,
+                )?,
                 plain: Conv::square(&place.pp("Conv2"), [b, b], Resampling::None, he(b, b), true)?,
                 shortcut: Conv::pixel(&place.pp("Shortcut"), a, b, glorot(a, b, 1))?,
             })
@@ -100,13 +106,7 @@ impl ImageGenerator {
             bias: input.var("bias", &[units], Init::Zeros)?,
             blocks: (0..4).map(block).collect::<Result<_>>()?,
             norm: Norm::new(&source.pp("OutputN"), d)?,
-            last: Conv::square(
-                &source.pp("Output"),
-                [d, colours],
-                Resampling::None,
-                he(d, colours),
-                true,
-            )?,
+            last: Conv::square(&source.pp("Output"), [d, colours], Resampling::None, he(d, colours), true)?,
             side,
         })
     }

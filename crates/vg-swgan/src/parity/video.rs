@@ -48,7 +48,8 @@ fn outputs(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
     let z = draws(case, 0)?.critic.remove(0).z;
     for name in case.fixture.expected() {
         let Some(number) = name.strip_prefix("out.G.lod") else { continue };
-        let lod: f64 = number.parse().map_err(|_| vg_core::Error::format(case.fixture.path(), name.clone()))?;
+        let lod: f64 =
+            number.parse().map_err(|_| vg_core::Error::format(case.fixture.path(), name.clone()))?;
         let nets = trainer(case, lod)?;
         checker.output(&name, &nets.generator().forward(&z, lod, Weights::Constant)?)?;
         let real = real(case, &nets)?;
@@ -68,8 +69,7 @@ fn losses(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
     let features = nets.trunk().at(lod, Weights::Constant)?.forward(&real)?.0;
     checker.output("out.R", &dual.forward(&features)?.blocks()[0])?;
     let target = case.config.penalties.target;
-    for (name, form) in
-        [("reference", FeaturePenalty::Reference), ("derivative", FeaturePenalty::Derivative)]
+    for (name, form) in [("reference", FeaturePenalty::Reference), ("derivative", FeaturePenalty::Derivative)]
     {
         checker.output(&format!("out.fp.{name}"), &dual.penalty(&features, target, form)?)?;
     }
@@ -149,5 +149,9 @@ fn steps(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
     let values = video.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>()?;
     let pixels: Vec<u8> = values.into_iter().map(|x| Pixels::Symmetric.encode(x)).collect();
     // A value next to a rounding boundary may fall on either side in another precision.
-    checker.output_within("out.sample.pixels", &Tensor::from_vec(pixels, video.dims(), &Device::Cpu)?, 1.01 / 255.0)
+    checker.output_within(
+        "out.sample.pixels",
+        &Tensor::from_vec(pixels, video.dims(), &Device::Cpu)?,
+        1.01 / 255.0,
+    )
 }

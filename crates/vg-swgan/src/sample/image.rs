@@ -1,7 +1,7 @@
 //! Images of the image model, as clips of one frame.
 
-use vg_core::nn::{ParamStore, Weights};
 use vg_core::model::Init;
+use vg_core::nn::{ParamStore, Weights};
 use vg_core::sample::{Clips, SampleRequest, SampleSpec, Sampler};
 use vg_core::{Result, Rng};
 

@@ -111,8 +111,7 @@ impl Trainer for AutoencoderTrainer {
     }
 
     fn step(&mut self, batch: &Batch, cx: &mut StepCx<'_>) -> Result<()> {
-        let (n, side, channels) =
-            (self.config.train.batch, self.config.clip.side, self.config.clip.channels);
+        let (n, side, channels) = (self.config.train.batch, self.config.clip.side, self.config.clip.channels);
         expect_dims!("images", batch.clips.dims(), [(n), (channels), 1, (side), (side)])?;
         let images = batch.clips.squeeze(2)?;
         let prior = latents(&cx.rng, n, self.config.autoencoder.code, self.init.dtype, &self.init.device)?;

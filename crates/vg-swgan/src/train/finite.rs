@@ -72,7 +72,10 @@ mod tests {
         let mut skips = Skips::default();
         assert_eq!(names(skips, false, 1.0), [("critic", true)]);
         (0..PATIENCE).for_each(|_| skips.note(true));
-        assert_eq!(names(skips, true, f32::NAN), [("critic", false), ("skipped", true)].map(|(n, _)| (n, false)));
+        assert_eq!(
+            names(skips, true, f32::NAN),
+            [("critic", false), ("skipped", true)].map(|(n, _)| (n, false))
+        );
         skips.note(true);
         assert!(names(skips, true, f32::NAN)[0].1);
         skips.note(false);

@@ -243,7 +243,11 @@ impl Trainer for VideoTrainer {
         let draws = Draws::new(&cx.rng, 1, n, latent, self.init.dtype, &self.init.device)?;
         let lod = self.position.lod;
         let step = self.train(&self.shown(&batch.clips)?, &draws)?;
-        self.skips.log(cx.log, step.skipped, &[("critic", &step.critic.total), ("generator", &step.generator)]);
+        self.skips.log(
+            cx.log,
+            step.skipped,
+            &[("critic", &step.critic.total), ("generator", &step.generator)],
+        );
         cx.log.tensor("wasserstein", &step.critic.wasserstein);
         cx.log.tensor("gradient_penalty", &step.critic.gradient_penalty);
         cx.log.tensor("feature_penalty", &step.critic.feature_penalty);
