@@ -109,7 +109,7 @@ fn other_shapes_are_named() {
         (&[3u8, 3, 8][..], "its shape is [3, 3, 8]"),
         (&[3, 2, 8, 8], "1 or 3 channels"),
         (&[4, 3, 8, 8], "bytes, which is not 4 frames"),
-        (&[], "there is no shape"),
+        (&[], "its shape is []"),
     ] {
         let message = Place::new(shape).open(Split::Test).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(message.contains(part), "{message:?} lacks {part:?}");
