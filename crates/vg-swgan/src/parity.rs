@@ -153,6 +153,26 @@ impl Case<'_> {
         self.fixture.tensor(&format!("in.{name}"), self.dtype)
     }
 
+    /// Tensors under the reference's names, in its shapes; those of the image model are ours.
+    fn named(&self, tensors: impl IntoIterator<Item = (String, Tensor)>) -> Result<BTreeMap<String, Tensor>> {
+        let is_ours = self.config.variant == Variant::Image;
+        let rename = |(name, t): (String, Tensor)| {
+            let name = to_reference(&name).filter(|_| !is_ours).unwrap_or(name);
+            let t = if is_row(&name) { t.unsqueeze(0)? } else { t };
+            Ok((name, t))
+        };
+        tensors.into_iter().map(rename).collect()
+    }
+
+    /// Gradients of all variables of a store by the reference's names; zeros where a loss does not reach.
+    fn gradients(&self, store: &ParamStore, grads: &Grads) -> Result<BTreeMap<String, Tensor>> {
+        let of = |(name, var): (String, candle_core::Var)| {
+            let found = grads.get(var.as_tensor()).cloned();
+            Ok((name, found.map_or_else(|| var.as_detached_tensor().zeros_like(), Ok)?))
+        };
+        self.named(store.vars("").into_iter().map(of).collect::<Result<Vec<_>>>()?)
+    }
+
     /// Matrices and distances, which the reference computes in f64 in both runs.
     fn matrices(&self, checker: &mut Checker<'_>) -> Result<()> {
         if !self.fixture.has("in.tangent.gradient") {
@@ -173,23 +193,4 @@ impl Case<'_> {
 /// Scale and offset of the twin's dual block are rows.
 fn is_row(name: &str) -> bool {
     matches!(name, "R.scale" | "R.offset")
-}
-
-/// Tensors under the reference's names, in its shapes.
-fn named(tensors: impl IntoIterator<Item = (String, Tensor)>) -> Result<BTreeMap<String, Tensor>> {
-    let rename = |(name, t): (String, Tensor)| {
-        let name = to_reference(&name).unwrap_or(name);
-        let t = if is_row(&name) { t.unsqueeze(0)? } else { t };
-        Ok((name, t))
-    };
-    tensors.into_iter().map(rename).collect()
-}
-
-/// Gradients of all variables of a store by the reference's names; zeros where a loss does not reach.
-fn gradients(store: &ParamStore, grads: &Grads) -> Result<BTreeMap<String, Tensor>> {
-    let of = |(name, var): (String, candle_core::Var)| {
-        let found = grads.get(var.as_tensor()).cloned();
-        Ok((name, found.map_or_else(|| var.as_detached_tensor().zeros_like(), Ok)?))
-    };
-    named(store.vars("").into_iter().map(of).collect::<Result<Vec<_>>>()?)
 }

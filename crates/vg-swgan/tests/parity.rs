@@ -38,7 +38,10 @@ fn in_f64(file: &str) {
 /// In a fade, without growth, with the official resampling and the other penalty, stable below full size, in the lower fade.
 #[test]
 fn video_in_f64() {
-    FILES.iter().filter(|file| !file.contains("image") && !file.contains("swae")).for_each(|file| in_f64(file));
+    FILES
+        .iter()
+        .filter(|file| !file.contains("image") && !file.contains("swae"))
+        .for_each(|file| in_f64(file));
 }
 
 /// Two dual blocks; four, with the other penalty.

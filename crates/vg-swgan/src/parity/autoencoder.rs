@@ -6,7 +6,7 @@ use vg_core::grad::{Tape, backward};
 use vg_core::nn::Weights;
 use vg_core::testing::Checker;
 
-use super::{Case, gradients, named};
+use super::Case;
 use crate::autoencoder::transport::transport;
 use crate::train::AutoencoderTrainer;
 
@@ -32,7 +32,7 @@ pub(super) fn run(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
     }
     let made = nets.reconstruct(&images, &prior)?;
     checker.output("loss.reconstruction", &made.loss)?;
-    checker.gradients("reconstruction", &gradients(nets.store(), &backward(&made.loss)?)?)?;
+    checker.gradients("reconstruction", &case.gradients(nets.store(), &backward(&made.loss)?)?)?;
     if !case.in_f64() {
         return Ok(());
     }
@@ -43,7 +43,7 @@ pub(super) fn run(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
         losses.push(loss.detach());
         let stage = ["after", "", "after3"][k];
         if !stage.is_empty() {
-            checker.changes(stage, &named(nets.store().tensors(""))?)?;
+            checker.changes(stage, &case.named(nets.store().tensors(""))?)?;
         }
     }
     checker.output("loss.steps", &Tensor::stack(&losses, 0)?)

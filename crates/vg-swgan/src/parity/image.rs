@@ -6,7 +6,7 @@ use vg_core::grad::{Tape, backward};
 use vg_core::nn::Weights;
 use vg_core::testing::Checker;
 
-use super::{Case, gradients, named};
+use super::Case;
 use crate::draws::{CriticDraws, Points};
 use crate::features::Features;
 use crate::image::Statistics;
@@ -33,11 +33,11 @@ pub(super) fn run(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
         ("critic", &losses.total),
     ] {
         checker.output(&format!("loss.{name}"), loss)?;
-        checker.gradients(name, &gradients(nets.store(), &backward(loss)?)?)?;
+        checker.gradients(name, &case.gradients(nets.store(), &backward(loss)?)?)?;
     }
     let loss = nets.generator_loss(&z.get(0)?)?;
     checker.output("loss.generator", &loss)?;
-    checker.gradients("generator", &gradients(nets.store(), &backward(&loss)?)?)?;
+    checker.gradients("generator", &case.gradients(nets.store(), &backward(&loss)?)?)?;
     if !case.in_f64() {
         return Ok(());
     }
@@ -48,7 +48,7 @@ pub(super) fn run(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
         steps.push(Tensor::stack(&[critic.total.detach(), generator.detach()], 0)?);
         let stage = ["after", "", "after3"][k];
         if !stage.is_empty() {
-            checker.changes(stage, &named(nets.store().tensors(""))?)?;
+            checker.changes(stage, &case.named(nets.store().tensors(""))?)?;
         }
     }
     checker.output("loss.steps", &Tensor::stack(&steps, 0)?)

@@ -7,7 +7,7 @@ use vg_core::ops::pool::{PoolParams, avg_pool};
 use vg_core::testing::Checker;
 use vg_core::{Pixels, Result};
 
-use super::{Case, gradients, named};
+use super::Case;
 use crate::config::FeaturePenalty;
 use crate::draws::{CriticDraws, Draws, Points};
 use crate::features::Features;
@@ -89,7 +89,7 @@ fn losses(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
         ("critic", &losses.total),
     ] {
         checker.output(&format!("loss.{name}"), loss)?;
-        let found = gradients(nets.store(), &backward(loss)?)?;
+        let found = case.gradients(nets.store(), &backward(loss)?)?;
         checker.gradients(name, &found)?;
         if name == "critic" {
             let p = &nets.store().tensors("dual.0.proj")["dual.0.proj"];
@@ -98,7 +98,7 @@ fn losses(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
     }
     let loss = nets.generator_loss(&draws.z)?;
     checker.output("loss.generator", &loss)?;
-    checker.gradients("generator", &gradients(nets.store(), &backward(&loss)?)?)
+    checker.gradients("generator", &case.gradients(nets.store(), &backward(&loss)?)?)
 }
 
 fn schedule(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
@@ -139,7 +139,7 @@ fn steps(case: &Case<'_>, checker: &mut Checker<'_>) -> Result<()> {
                     checker.output_within(&name, &t, 3e-7)?;
                 }
             }
-            checker.changes(stage, &named(nets.store().tensors(""))?)?;
+            checker.changes(stage, &case.named(nets.store().tensors(""))?)?;
         }
     }
     checker.output("loss.steps", &Tensor::stack(&losses, 0)?)?;
