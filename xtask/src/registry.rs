@@ -28,6 +28,8 @@ pub static MODELS: &[Registered] = &[
     Registered { entry: vg_videovae::ENTRY, parity: vg_videovae::parity::run },
     #[cfg(feature = "dvdgan")]
     Registered { entry: vg_dvdgan::ENTRY, parity: vg_dvdgan::parity::run },
+    #[cfg(feature = "swgan")]
+    Registered { entry: vg_swgan::ENTRY, parity: vg_swgan::parity::run },
 ];
 
 /// The model of a name.

@@ -195,6 +195,7 @@ fn gradients_of_the_bias_are_sums() {
                             slope
                         }
                     }
+                    Activation::Elu => 1.0 + y.min(0.0),
                     Activation::Tanh => 1.0 - y * y,
                     Activation::Sigmoid => y * (1.0 - y),
                 };

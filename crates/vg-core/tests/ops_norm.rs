@@ -161,7 +161,14 @@ fn pointwise_and_channel_gradients_agree_with_differences() {
     let x = random("x", &[3, 2, 5]);
     let x = (&x + (x.sign().unwrap() * 0.01).unwrap()).unwrap();
     let (y, v, w) = (random("y", &[3, 2, 5]), random("v", &[2]), random("w", &[2]));
-    for f in [Activation::Identity, Activation::Relu, LEAKY, Activation::Tanh, Activation::Sigmoid] {
+    for f in [
+        Activation::Identity,
+        Activation::Relu,
+        LEAKY,
+        Activation::Elu,
+        Activation::Tanh,
+        Activation::Sigmoid,
+    ] {
         gradcheck(|t| f.apply(&t[0]), std::slice::from_ref(&x)).unwrap();
     }
     gradcheck(|t| channel_affine(&t[0], &t[1], &t[2]), &[x.clone(), v.clone(), w]).unwrap();

@@ -76,6 +76,7 @@ fn finished(y: &Tensor, bias: Option<&Tensor>, activation: Activation) -> Tensor
         Activation::Identity => v,
         Activation::Relu => v.max(0.0),
         Activation::LeakyRelu(slope) => v.max(slope * v),
+        Activation::Elu => v.max(0.0) + v.min(0.0).exp_m1(),
         Activation::Tanh => v.tanh(),
         Activation::Sigmoid => 1.0 / (1.0 + (-v).exp()),
     };

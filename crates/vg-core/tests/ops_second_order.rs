@@ -45,7 +45,7 @@ fn convolutions() {
     let g = random("g", &[2, 6, 3, 5]);
     let p = ConvParams::per_axis([2, 1], [1, 0]).groups(2);
     check(|t| conv(&t[0], &t[1], &p), &[x.clone(), w.clone()]);
-    for activation in [Activation::Tanh, Activation::LeakyRelu(0.2), Activation::Sigmoid] {
+    for activation in [Activation::Tanh, Activation::LeakyRelu(0.2), Activation::Sigmoid, Activation::Elu] {
         let fused = |t: &[Tensor]| conv_fused(&t[0], &t[1], Epilogue { bias: Some(&t[2]), activation }, &p);
         check(fused, &[x.clone(), w.clone(), b.clone()]);
     }

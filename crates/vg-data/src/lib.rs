@@ -34,6 +34,7 @@ pub mod folder;
 mod frames;
 mod kinetics;
 pub mod kth;
+mod levels;
 mod list;
 mod loader;
 pub mod manifest;

@@ -24,6 +24,7 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("bair", include_str!("../../../datasets/bair.toml")),
     ("chairs", include_str!("../../../datasets/chairs.toml")),
     ("kinetics600", include_str!("../../../datasets/kinetics600.toml")),
+    ("trailerfaces", include_str!("../../../datasets/trailerfaces.toml")),
     ("ucf101", include_str!("../../../datasets/ucf101.toml")),
     ("vgan-golf", include_str!("../../../datasets/vgan-golf.toml")),
     ("vgan-beach", include_str!("../../../datasets/vgan-beach.toml")),
@@ -108,6 +109,8 @@ pub enum Form {
     Kth,
     /// TFRecord files of BAIR robot pushing.
     Bair,
+    /// TFRecord files of whole clips, one a size, see [`levels`](crate::levels); or a folder of videos.
+    Levels,
     /// Videos named as in the Weizmann set, see [`weizmann`](crate::weizmann).
     Weizmann,
     /// MoCoGAN's strips of the Weizmann set, see [`weizmann`](crate::weizmann).
@@ -283,7 +286,7 @@ impl Manifest {
         if let Some(path) = manual.needs.iter().chain(lists).find(|path| !below(path)) {
             return Err(format!("{path:?} does not lie below the folder of the set"));
         }
-        let by_name = matches!(manual.form, Form::Kth | Form::Weizmann | Form::Chairs);
+        let by_name = matches!(manual.form, Form::Kth | Form::Weizmann | Form::Chairs | Form::Levels);
         if manual.needs.is_empty() != by_name || manual.steps.is_empty() {
             return Err("`manual` says not what to do, or not what must be there, or it says that of files that are found by their names".to_owned());
         }

@@ -13,7 +13,7 @@ use crate::{
     cache::Recipe,
     chairs,
     decode::{Format, Origin},
-    folder, kinetics, kth,
+    folder, kinetics, kth, levels,
     list::List,
     manifest::{Form, Manifest, Manual},
     media::write_atomic,
@@ -142,6 +142,7 @@ fn read(manifest: &Manifest, folder: &Path, options: &OpenOptions) -> Result<Rec
         Form::Strips => strips::recipe(folder, split, strict, min_frames)?,
         Form::Kth => kth::recipe(folder, options)?,
         Form::Bair => bair::recipe(folder, options)?,
+        Form::Levels => levels::recipe(folder, options)?,
         Form::Weizmann => weizmann::recipe(folder, options)?,
         Form::WeizmannStrips => weizmann::strips(folder, options)?,
         Form::Chairs => chairs::recipe(folder, options)?,
@@ -192,7 +193,7 @@ fn has_test(manifest: &Manifest, folder: &Path) -> bool {
         Some(Form::Lists { test, .. }) => folder.join(test.replace("{}", "1")).is_file(),
         Some(Form::Kinetics) => kinetics::has(folder, Split::Test),
         Some(Form::Bair) => bair::has(folder, Split::Test),
-        Some(Form::Kth | Form::Chairs) => true,
+        Some(Form::Kth | Form::Chairs | Form::Levels) => true,
         _ => folder.join("test.txt").is_file() || folder.join("test").is_dir(),
     }
 }

@@ -135,6 +135,7 @@ pub const NAMES: &[&str] = &[
     "bair",
     "chairs",
     "kinetics600",
+    "trailerfaces",
     "ucf101",
     "vgan-golf",
     "vgan-beach",

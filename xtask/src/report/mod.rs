@@ -32,7 +32,16 @@ struct Content {
     clips: Vec<Clip>,
     /// Of models with classes.
     classes: String,
+    parts: Vec<Part>,
     checkpoints: Vec<Checkpoint>,
+}
+
+/// The newest picture of what clips were made of, or of what belongs to them.
+struct Part {
+    name: String,
+    /// Ending of its file: `gif` or `png`.
+    kind: String,
+    bytes: Vec<u8>,
 }
 
 /// An animated image.
@@ -71,6 +80,7 @@ impl Content {
             folder: folder.display().to_string(),
             clips: thin(run.samples(), CLIPS).into_iter().filter_map(|p| read_clip(&p)).collect(),
             classes: class_rows(&run),
+            parts: parts(folder),
             checkpoints: run.checkpoints().iter().map(|p| checkpoint(p)).collect(),
             record,
             config,
@@ -98,6 +108,19 @@ fn differences(record: &RunRecord, config: &serde_json::Value) -> Vec<String> {
 
 fn read_clip(path: &Path) -> Option<Clip> {
     Some(Clip { step: step_of(path)?, bytes: std::fs::read(path).ok()? })
+}
+
+/// The pictures `samples-NAME.gif` and `.png` of a run, by name.
+fn parts(folder: &Path) -> Vec<Part> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|e| e.path());
+    let read = |path: PathBuf| {
+        let name = path.file_stem()?.to_str()?.strip_prefix("samples-")?.to_owned();
+        let kind = path.extension()?.to_str().filter(|kind| matches!(*kind, "gif" | "png"))?.to_owned();
+        Some(Part { name, kind, bytes: std::fs::read(&path).ok()? })
+    };
+    let mut found: Vec<Part> = entries.filter_map(read).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
 }
 
 fn checkpoint(path: &Path) -> Checkpoint {

@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{Checkpoint, Clip, Content, chart, median, series};
+use super::{Checkpoint, Clip, Content, Part, chart, median, series};
 use crate::registry;
 
 /// Of all pages.
@@ -18,6 +18,7 @@ pub fn html(content: &Content) -> String {
     let sections = [
         clips(&content.clips),
         content.classes.clone(),
+        parts(&content.parts),
         curves(content),
         timings(content),
         settings(content),
@@ -60,6 +61,22 @@ fn clips(clips: &[Clip]) -> String {
     // The newest is what one wants to see first.
     let figures: String = clips.iter().rev().map(figure).collect();
     section("Clips, the newest first", &format!("<div class=\"grid-of clips\">{figures}</div>"))
+}
+
+/// Nothing where there are none.
+fn parts(parts: &[Part]) -> String {
+    if parts.is_empty() {
+        return String::new();
+    }
+    let figure = |Part { name, kind, bytes }: &Part| {
+        let (data, name) = (STANDARD.encode(bytes), escape(name));
+        format!(
+            "<figure><img src=\"data:image/{kind};base64,{data}\" alt=\"{name}\">\
+             <figcaption>{name}</figcaption></figure>"
+        )
+    };
+    let figures: String = parts.iter().map(figure).collect();
+    section("Beside the newest clips", &format!("<div class=\"grid-of clips\">{figures}</div>"))
 }
 
 fn curves(content: &Content) -> String {

@@ -6,7 +6,7 @@
 //!     config.json            the resolved configuration with the model's name
 //!     config.toml            the same, for `--config`
 //!     stats.jsonl            losses and times, one JSON object a line
-//!     samples/step-000100.gif, samples.gif (the newest)
+//!     samples/step-000100.gif, samples.gif (the newest), samples-PART.gif or .png (what belongs to them)
 //!     checkpoints/step-000100/
 //!     report.html
 //! ```

@@ -19,8 +19,8 @@ use std::rc::Rc;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, TensorId, WithDType};
 
 pub use recompute::recompute;
-pub use tape::{Mark, Tape, join, mark, rewind, split};
-pub(crate) use tape::{apply1, apply2, apply3, clear, part, replaying, settle};
+pub use tape::{Mark, Tape, join, mark, rewind, settle, split};
+pub(crate) use tape::{apply1, apply2, apply3, clear, part, replaying};
 
 use recompute::Segment;
 use tape::Record;
@@ -46,6 +46,12 @@ impl Grads {
     /// Takes a gradient out.
     pub fn remove(&mut self, variable: &Tensor) -> Option<Tensor> {
         self.take(variable.id())
+    }
+
+    /// Replaces the gradient of a variable, as by its projection (SWGAN's orthogonal matrices).
+    pub fn set(&mut self, variable: &Tensor, grad: Tensor) {
+        self.sums.remove(&variable.id());
+        self.all.insert(variable.id(), grad);
     }
 
     fn take(&mut self, id: TensorId) -> Option<Tensor> {

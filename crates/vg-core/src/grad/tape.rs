@@ -367,8 +367,8 @@ fn parts_of(grad: &Tensor, joined: &[Tensor]) -> Result<Vec<Option<Tensor>>> {
 }
 
 /// The same tensor; while a tape records, one at which the gradients of all later operations are added up before they flow on
-/// through candle's graph.
-pub(crate) fn settle(x: &Tensor) -> Result<Tensor> {
+/// through candle's graph. For a tensor that operations of candle made and many others use, such as a scaled weight.
+pub fn settle(x: &Tensor) -> Result<Tensor> {
     match way(&[x]) {
         Way::Record if !x.is_variable() => unary(x, Same),
         _ => Ok(x.clone()),

@@ -17,6 +17,8 @@ pub enum Activation {
     Relu,
     /// `x` where positive, else `slope * x`; `slope` must be positive. The gradient at 0 is `slope`.
     LeakyRelu(f64),
+    /// `x` where positive, else `exp(x) - 1` (exponential linear unit).
+    Elu,
     /// Hyperbolic tangent.
     Tanh,
     /// `1 / (1 + exp(-x))`.
@@ -45,8 +47,12 @@ impl Activation {
         if self.is_piecewise_linear() { (self, Self::Identity) } else { (Self::Identity, self) }
     }
 
-    /// Gradient of the input from the result `y` and its gradient.
-    pub(crate) fn gradient(self, y: &Tensor, grad: &Tensor) -> candle_core::Result<Tensor> {
+    /// Gradient of the input from the result `y` and its gradient, of one shape; differentiable itself, so that a penalty on gradients can
+    /// be written as a forward pass. Of both ReLUs, `y` only chooses the slopes and gets no gradient.
+    ///
+    /// # Errors
+    /// As [`apply`](Self::apply).
+    pub fn gradient(self, y: &Tensor, grad: &Tensor) -> candle_core::Result<Tensor> {
         match self {
             Self::Identity => Ok(grad.clone()),
             // Constant slopes: the result only chooses between them, so the second derivative does not reach it.
@@ -76,6 +82,7 @@ impl Activation {
                 let slope = T::of(slope);
                 values.iter_mut().for_each(|v| *v = leaky(*v, slope));
             }
+            Self::Elu => values.iter_mut().for_each(|v| *v = elu(*v)),
             Self::Tanh => values.iter_mut().for_each(|v| *v = v.tanh()),
             Self::Sigmoid => values.iter_mut().for_each(|v| *v = v.sigmoid()),
         }
@@ -86,6 +93,12 @@ impl Activation {
 #[inline(always)]
 pub(super) fn leaky<T: Real>(x: T, slope: T) -> T {
     if x > T::nil() { x } else { x * slope }
+}
+
+#[inline(always)]
+pub(super) fn elu<T: Real>(x: T) -> T {
+    let low = x.exp() - T::of(1.0);
+    if x > T::nil() { x } else { low }
 }
 
 struct Pointwise(Activation);
@@ -101,6 +114,7 @@ impl Op<1> for Pointwise {
                 let slope = T::of(slope);
                 map(x, move |v| leaky(v, slope))
             }
+            Activation::Elu => map(x, elu),
             Activation::Tanh => map(x, Real::tanh),
             Activation::Sigmoid => map(x, Real::sigmoid),
         };
@@ -116,6 +130,11 @@ impl Op<1> for Pointwise {
 macro_rules! with_derivative {
     ($activation:expr, $t:ty, $call:ident($($argument:expr),*)) => {
         match $activation {
+            Activation::Elu => $call(
+                $($argument,)*
+                #[inline(always)]
+                |y: $t, g: $t| if y > <$t>::nil() { g } else { g * (y + <$t>::of(1.0)) },
+            ),
             Activation::Tanh => $call(
                 $($argument,)*
                 #[inline(always)]
@@ -154,6 +173,10 @@ impl Op<2> for PointwiseGrad {
         let d_g = if g.track_op() { Some(self.0.gradient(y, grad)?) } else { None };
         let d_y = match self.0 {
             _ if !y.track_op() => None,
+            Activation::Elu => {
+                let below = y.lt(0.0)?.to_dtype(y.dtype())?;
+                Some(((below * g)? * grad)?)
+            }
             Activation::Tanh => Some(((y * g)? * grad)?.affine(-2.0, 0.0)?),
             Activation::Sigmoid => Some(((y.affine(-2.0, 1.0)? * g)? * grad)?),
             _ => Some(y.zeros_like()?),

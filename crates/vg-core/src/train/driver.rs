@@ -245,8 +245,9 @@ impl<'a> Driver<'a> {
             };
             request.context = Some(context(self.source, wanted, &spec, schedule.samples, &self.init)?);
         }
-        let clips = sampler.sample(&request)?;
+        let (clips, parts) = sampler.sample_parts(&request)?;
         observer.samples(self.progress, &clips)?;
+        observer.parts(self.progress, &parts)?;
         if spec.classes > 1 {
             let names = class_names(&*self.trainer, self.source.info());
             let columns = schedule.samples.min(CLASS_COLUMNS);

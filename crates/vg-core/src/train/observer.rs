@@ -1,5 +1,6 @@
 //! Who watches a run.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::log::Scalar;
@@ -41,6 +42,10 @@ pub trait Observer {
     }
     /// At sample ticks, always from the same seeds.
     fn samples(&mut self, _progress: Progress, _clips: &Clips) -> Result<()> {
+        Ok(())
+    }
+    /// With them, by name, the parts that they were made of or that belong to them, such as masks or reconstructions; often none.
+    fn parts(&mut self, _progress: Progress, _parts: &BTreeMap<&'static str, Clips>) -> Result<()> {
         Ok(())
     }
     /// At the same ticks, of models with classes.

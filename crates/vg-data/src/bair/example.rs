@@ -29,6 +29,40 @@ pub fn bytes_features<'a>(example: &'a [u8], mut each: impl FnMut(&'a str, &'a [
     })
 }
 
+/// The whole numbers of the feature `wanted`, none negative, if there is one and they are packed, as TensorFlow writes them.
+///
+/// # Errors
+/// As [`bytes_features`].
+pub fn numbers(example: &[u8], wanted: &str) -> Result<Option<Vec<u64>>, String> {
+    let mut found = None;
+    messages(example, 1, |features| {
+        messages(features, 1, |entry| {
+            let (mut name, mut value): (&[u8], &[u8]) = (&[], &[]);
+            fields(entry, |number, field| {
+                match number {
+                    1 => name = field,
+                    2 => value = field,
+                    _ => {}
+                }
+                Ok(())
+            })?;
+            if name != wanted.as_bytes() {
+                return Ok(());
+            }
+            messages(value, 3, |list| {
+                messages(list, 1, |mut packed| {
+                    let all = found.get_or_insert_with(Vec::new);
+                    while !packed.is_empty() {
+                        all.push(varint(&mut packed)?);
+                    }
+                    Ok(())
+                })
+            })
+        })
+    })?;
+    Ok(found)
+}
+
 fn first_bytes(feature: &[u8]) -> Result<Option<&[u8]>, String> {
     let mut first = None;
     messages(feature, 1, |list| {
@@ -137,6 +171,10 @@ mod tests {
         let bytes = [unknown, field(1, &features)].concat();
         assert_eq!(read(&bytes).unwrap(), [("a".to_owned(), vec![7; 300]), ("b".to_owned(), Vec::new())]);
         assert_eq!(read(&[]).unwrap(), []);
+        let shape = field(1, &entry("shape", 3, &[32, 3, 0x80, 2]));
+        assert_eq!(numbers(&shape, "shape").unwrap().unwrap(), [32, 3, 256]);
+        assert_eq!(numbers(&shape, "other").unwrap(), None);
+        assert_eq!(numbers(&bytes, "a").unwrap(), None);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use vg_core::{Error, Result};
 use crate::{
     cache::{Item, Recipe},
     dataset::{Skipped, Start},
-    decode::{Origin, Record},
+    decode::{Layout, Origin, Record},
     folder::entries,
     open::{OpenOptions, Split},
 };
@@ -54,7 +54,8 @@ fn file(path: &Path, stretch: bool, strict: bool, recipe: &mut Recipe) -> Result
     for (index, place) in places.into_iter().enumerate() {
         let number = index + 1;
         let (path, offset, length) = (path.to_path_buf(), place.offset, place.length);
-        let origin = Origin::Record(Record { path, number, offset, length, stretch });
+        let origin =
+            Origin::Record(Record { path, number, offset, length, layout: Layout::Frames { stretch } });
         recipe.items.push(Item { name: format!("{name}/{number}"), origin, labels: Vec::new() });
     }
     match damage {

@@ -15,7 +15,7 @@ use vg_core::{Error, Result};
 pub(crate) use self::ffmpeg::{Running, file_url};
 pub use self::{
     ffmpeg::Ffmpeg,
-    record::Record,
+    record::{Layout, Record},
     single::clip,
     sniff::{Format, sniff},
     strip::Length,

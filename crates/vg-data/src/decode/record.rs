@@ -1,4 +1,5 @@
-//! One record of a TFRecord file: raw frames under the names of the BAIR robot pushing set.
+//! One record of a TFRecord file: raw frames under the names of the BAIR robot pushing set, or a whole clip with its shape, as
+//! progressive GANs keep them.
 
 use std::{
     fs::File,
@@ -31,16 +32,71 @@ pub struct Record {
     pub offset: u64,
     /// Bytes of its data.
     pub length: usize,
-    /// Whether the contrast of each frame is stretched.
-    pub stretch: bool,
+    /// What it holds.
+    pub layout: Layout,
+}
+
+/// What a record holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Frames by name, 64x64 RGB each.
+    Frames {
+        /// Whether the contrast of each frame is stretched.
+        stretch: bool,
+    },
+    /// `data`, bytes `[T, C, H, W]`, and `shape`, these four numbers.
+    Clip,
 }
 
 impl Record {
-    /// Hands over the frames `0/image_aux1/encoded` to `29/image_aux1/encoded`, each 64 x 64 x 3 bytes.
+    /// Hands over the frames.
     pub(super) fn frames(&self, sink: &mut Sink<'_>) -> Result<()> {
         let data = self.read()?;
+        match self.layout {
+            Layout::Frames { stretch } => self.named_frames(&data, stretch, sink),
+            Layout::Clip => self.clip(&data, sink),
+        }
+    }
+
+    /// `data` of the shape `shape`.
+    fn clip(&self, data: &[u8], sink: &mut Sink<'_>) -> Result<()> {
+        let shape = example::numbers(data, "shape").map_err(|problem| self.error(&problem))?;
+        let shape = shape.ok_or_else(|| self.error("there is no shape"))?;
+        let wrong = || {
+            self.error(&format!("its shape is {shape:?}; expected frames, 1 or 3 channels, rows, columns"))
+        };
+        let &[frames, channels @ (1 | 3), height, width] = &shape[..] else { return Err(wrong()) };
+        if shape.iter().any(|n| !(1..=1 << 16).contains(n)) {
+            return Err(wrong());
+        }
+        let [frames, channels, height, width] = [frames, channels, height, width].map(|n| n as usize);
+        let mut pixels: Option<&[u8]> = None;
+        example::bytes_features(data, |name, value| {
+            if name == "data" {
+                pixels = Some(value);
+            }
+        })
+        .map_err(|problem| self.error(&problem))?;
+        let pixels = pixels.ok_or_else(|| self.error("there is no data"))?;
+        let size = FrameSize { height, width, channels };
+        if Some(pixels.len()) != size.bytes().checked_mul(frames) {
+            let problem =
+                format!("its data have {} bytes, which is not {frames} frames of {size}", pixels.len());
+            return Err(self.error(&problem));
+        }
+        let plane = height * width;
+        for frame in pixels.chunks_exact(size.bytes()) {
+            let interleaved: Vec<u8> =
+                (0..plane).flat_map(|at| (0..channels).map(move |c| frame[c * plane + at])).collect();
+            sink(Picture { size, pixels: &interleaved })?;
+        }
+        Ok(())
+    }
+
+    /// The frames `0/image_aux1/encoded` to `29/image_aux1/encoded`, each 64 x 64 x 3 bytes.
+    fn named_frames(&self, data: &[u8], stretched: bool, sink: &mut Sink<'_>) -> Result<()> {
         let mut found: [Option<&[u8]>; FRAMES] = [None; FRAMES];
-        example::bytes_features(&data, |name, value| {
+        example::bytes_features(data, |name, value| {
             let number = name.strip_suffix("/image_aux1/encoded").and_then(|n| n.parse::<usize>().ok());
             if let Some(frame) = number.and_then(|n| found.get_mut(n)) {
                 *frame = Some(value);
@@ -56,7 +112,7 @@ impl Record {
                     format!("{number}/image_aux1/encoded has {got} bytes; expected {want}, raw {SIZE}");
                 return Err(self.error(&problem));
             }
-            let stretched = self.stretch.then(|| stretch(frame));
+            let stretched = stretched.then(|| stretch(frame));
             sink(Picture { size: SIZE, pixels: stretched.as_deref().unwrap_or(frame) })?;
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 mod given;
 mod list;
-mod parts;
+pub(super) mod parts;
 mod steer;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use vg_data::Frames;
 use crate::clips;
 
 /// Writes each part beside the clips: `samples.gif` gets `samples-mask.gif`, and `samples-background.png` for still pictures.
-pub(super) fn write(
+pub(in crate::commands) fn write(
     out: &Path,
     parts: BTreeMap<&'static str, Vec<Frames>>,
     scale: Option<usize>,

@@ -316,8 +316,9 @@ mod tests {
 
     #[test]
     fn noise_is_normal_or_truncated() {
-        let noise =
-            |sigma, truncation| Steer { sigma, truncation, ..Steer::default() }.request(&Classes::default(), 0, 0..1).noise;
+        let noise = |sigma, truncation| {
+            Steer { sigma, truncation, ..Steer::default() }.request(&Classes::default(), 0, 0..1).noise
+        };
         assert_eq!(noise(None, None), Noise::Normal(1.0));
         assert_eq!(noise(Some(0.44), None), Noise::Normal(0.44));
         assert_eq!(noise(None, Some(0.5)), Noise::Truncated(0.5));

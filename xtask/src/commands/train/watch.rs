@@ -1,5 +1,6 @@
 //! Shows a running training and writes down what happens.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
@@ -11,6 +12,7 @@ use vg_core::train::{ClassRows, Observer, StatsFile, StatsLine, StepReport};
 use vg_core::{Error, Result};
 use vg_data::Frames;
 
+use super::super::sample::parts;
 use crate::report::classes::Rows;
 use crate::run::{RunFolder, RunRecord, Times};
 use crate::{clips, console};
@@ -159,6 +161,15 @@ impl Observer for Watch<'_> {
         self.event("classes", progress, &folder)
     }
 
+    /// Only the newest are kept, beside `samples.gif`.
+    fn parts(&mut self, _progress: Progress, made: &BTreeMap<&'static str, Clips>) -> Result<()> {
+        let frames = |(name, clips): (&&'static str, &Clips)| -> Result<(&'static str, Vec<Frames>)> {
+            Ok((*name, Frames::from_tensor(&clips.tensor, clips.pixels)?))
+        };
+        let parts = made.iter().map(frames).collect::<Result<BTreeMap<_, _>>>()?;
+        parts::write(&self.folder.join("samples.gif"), parts, None).map(drop).map_err(picture_failed)
+    }
+
     fn checkpoint(&mut self, progress: Progress, path: &Path) -> Result<()> {
         self.event("checkpoint", progress, path)
     }
@@ -166,6 +177,10 @@ impl Observer for Watch<'_> {
     fn warning(&mut self, text: &str) {
         console::warn(text);
     }
+}
+
+fn picture_failed(error: anyhow::Error) -> Error {
+    Error::io("writing", "the pictures of samples")(std::io::Error::other(error))
 }
 
 fn stdout_failed(error: anyhow::Error) -> Error {

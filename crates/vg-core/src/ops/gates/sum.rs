@@ -2,7 +2,7 @@
 
 use candle_core::{Result, Tensor};
 
-use super::super::activation::{Activation, leaky};
+use super::super::activation::{Activation, elu, leaky};
 use super::super::op::{Gradients, Op, Operand, Output, binary};
 use super::super::real::Real;
 use super::super::threads::map2;
@@ -28,6 +28,7 @@ impl Op<2> for Sum {
                 let slope = T::of(slope);
                 map2(x, y, move |x, y| leaky(x + y, slope))
             }
+            Activation::Elu => map2(x, y, |x, y| elu(x + y)),
             Activation::Tanh => map2(x, y, |x, y| (x + y).tanh()),
             Activation::Sigmoid => map2(x, y, |x, y| (x + y).sigmoid()),
         };

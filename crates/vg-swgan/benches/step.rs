@@ -1,0 +1,3 @@
+//! One training step and one clip: `cargo bench -p vg-swgan`.
+
+vg_core::testing::benchmark!(vg_swgan::Swgan, ["tiny", "small"]);
