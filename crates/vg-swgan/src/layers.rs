@@ -6,6 +6,7 @@ use vg_core::Result;
 use vg_core::grad::settle;
 use vg_core::nn::{Init, ParamSource, Weights};
 use vg_core::ops::Activation;
+use vg_core::ops::channel::channel_scale;
 use vg_core::ops::conv::{ConvParams, Epilogue, conv_fused, conv_transpose, conv_transpose_fused};
 use vg_core::ops::linear::linear;
 
@@ -116,8 +117,7 @@ impl Conv {
     pub(crate) fn prepare(&self, weights: Weights) -> Result<Map> {
         let weight = weights.see(&self.weight);
         let weight = match &self.matrix {
-            None if self.factor == 1.0 => weight,
-            None => settle(&(weight * self.factor)?)?,
+            None => scaled(&weight, self.factor)?,
             Some(matrix) => {
                 let weight = if self.transposed { weight.transpose(0, 1)?.contiguous()? } else { weight };
                 let (a, b) = (weight.dim(0)?, weight.dim(1)?);
@@ -148,6 +148,15 @@ impl Map {
     }
 }
 
+/// A weight times a constant, through an operation that a tape records.
+fn scaled(weight: &Tensor, factor: f64) -> Result<Tensor> {
+    if factor == 1.0 {
+        return Ok(weight.clone());
+    }
+    let factors = Tensor::full(factor, weight.dim(1)?, weight.device())?.to_dtype(weight.dtype())?;
+    channel_scale(weight, &factors)
+}
+
 /// A linear layer; the bias is the caller's to add.
 pub(crate) struct EqualLinear {
     weight: Tensor,
@@ -173,7 +182,7 @@ impl EqualLinear {
 
     /// The scaled weight `[out, in]`.
     pub(crate) fn scaled(&self, weights: Weights) -> Result<Tensor> {
-        Ok(settle(&(weights.see(&self.weight) * self.factor)?)?)
+        scaled(&weights.see(&self.weight), self.factor)
     }
 }
 
