@@ -8,7 +8,7 @@ use vg_core::checkpoint::CheckpointWriter;
 use vg_core::config::{ConfigSource, resolve};
 use vg_core::model::Init;
 use vg_core::nn::{Mode, ParamStore};
-use vg_core::sample::{Noise, SampleRequest, Sampler};
+use vg_core::sample::{Noise, SampleRequest};
 use vg_core::testing::{assert_close, gradcheck::gradcheck, random_batch};
 use vg_core::train::{StepCx, StepLog, Trainer};
 use vg_dvdgan::{Config, DvdganTrainer, FrameAttention, Generator, Reach, Run, loss};
