@@ -59,7 +59,7 @@ pub(crate) const PRESETS: &[Preset<Config>] = &[
     },
     Preset {
         name: "shapes",
-        source: "ours: 64x64, narrow, 16 classes of motion and colour; half an hour on one core",
+        source: "ours: 64x64, narrow, 16 classes of motion and colour, one D update a step; meant for half an hour on one core",
         build: shapes,
     },
     Preset {
@@ -84,7 +84,7 @@ pub(crate) const PRESETS: &[Preset<Config>] = &[
     },
     Preset {
         name: "demo",
-        source: "ours: 32x32, narrow, 16 classes of motion and colour; to try things out on shapes",
+        source: "ours: 32x32, narrow, 16 classes of motion and colour; a first look at shapes",
         build: demo,
     },
     Preset { name: "tiny", source: "ours: 16x16, milliseconds a step; for tests", build: tiny },
@@ -198,8 +198,9 @@ fn grouped(groups: &[(&str, usize)]) -> Config {
     config.discriminator.multipliers = vec![1, 2, 4, 8, 8];
     config.discriminator.frames = 4;
     config.discriminator.spatial_attention = Vec::new();
+    config.train.d_steps = 1;
     config.train.lr_generator = 4e-4;
-    config.train.lr_discriminator = 8e-4;
+    config.train.lr_discriminator = 4e-4;
     config.train.average = 0.99;
     config.train.average_start = 50;
     config.sample = Sample { standing_batches: 8, standing_clips: 8 };

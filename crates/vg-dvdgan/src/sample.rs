@@ -20,8 +20,8 @@ use crate::standing::standing;
 
 /// Most frames of a clip from a generator that makes its statistics for them.
 const MAX_FRAMES: usize = 256;
-/// Clips of a group: single ones would stream all weights through the caches each.
-const AT_ONCE: usize = 2;
+/// Clips of a group: all frames of one go through the convolutions together, so that more clips gain little.
+const AT_ONCE: usize = 1;
 
 /// A generator that samples.
 pub struct DvdganSampler {
