@@ -109,7 +109,7 @@ pub enum Form {
     Kth,
     /// TFRecord files of BAIR robot pushing.
     Bair,
-    /// TFRecord files of whole clips, one a size, see [`levels`](crate::levels); or a folder of videos.
+    /// TFRecord files of whole clips, one a size, or a folder of videos.
     Levels,
     /// Videos named as in the Weizmann set, see [`weizmann`](crate::weizmann).
     Weizmann,

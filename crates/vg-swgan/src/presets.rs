@@ -129,6 +129,8 @@ fn side(mut config: Config, side: usize) -> Config {
 fn stage(lod: u32) -> Config {
     let mut config = paper();
     config.growth.start_lod = f64::from(lod);
+    // Benchmarks sample as many clips.
+    config.train.batch = config.growth.batch[6 - lod as usize];
     config
 }
 
@@ -137,8 +139,8 @@ fn emoji() -> Config {
     config.networks.base_channels = 512;
     config.networks.max_channels = 64;
     config.growth.batch = [16, 16, 16, 8, 8, 8, 4];
-    config.growth.stable_clips = [16_000, 16_000, 16_000, 8_000, 8_000, 8_000, 8_000];
-    config.growth.fade_clips = [8_000, 8_000, 8_000, 4_000, 4_000, 4_000, 4_000];
+    config.growth.stable_clips = [8_000, 8_000, 8_000, 3_200, 3_200, 3_200, 3_200];
+    config.growth.fade_clips = [4_000, 4_000, 2_400, 1_600, 1_600, 1_600, 1_600];
     // Over some hundreds of steps instead of a thousand, since a run has some thousands.
     config.train.average = 0.995;
     config
@@ -176,6 +178,7 @@ fn small() -> Config {
     config.networks.max_channels = 64;
     config.growth.start_lod = 0.0;
     config.growth.batch = [4; LEVELS];
+    config.train.batch = 4;
     config
 }
 
