@@ -6,7 +6,7 @@ use super::super::{Init, Mode, ParamSource};
 use super::project;
 use crate::grad::{join, part, settle};
 use crate::ops::Activation;
-use crate::ops::conv::{ConvParams, Epilogue, Precision, conv_fused};
+use crate::ops::conv::{ConvParams, Epilogue, Precision, conv_fused, keep_weights};
 use crate::ops::gates::{activated_sum, conv_gru_blend, conv_gru_reset};
 use crate::{Error, Result};
 
@@ -213,6 +213,8 @@ impl ConvGruWeights {
             return Err(Error::shape("input of a ConvGRU", format!("[{steps} * B, I, H, W]"), x.dims()));
         }
         let batch = if same { rows } else { rows / steps };
+        // The same kernels at every step.
+        let _kept = keep_weights();
         let (gates, out) = (settle(&self.input_gates(x)?)?, settle(&self.input_out(x)?)?);
         let of_step = |all: &Tensor, step: usize| -> Result<Tensor> {
             if same { Ok(all.clone()) } else { Ok(part(all, step * batch, batch)?) }
