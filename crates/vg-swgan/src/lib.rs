@@ -4,6 +4,7 @@ pub mod autoencoder;
 pub mod config;
 pub mod convert;
 mod deviation;
+mod discriminator;
 pub mod distance;
 mod draws;
 mod dual;
@@ -21,20 +22,19 @@ mod presets;
 mod sample;
 pub mod sizes;
 mod train;
-mod trunk;
 
 use vg_core::Result;
 use vg_core::checkpoint::Weights;
 use vg_core::model::{Card, Entry, Init, Model};
 
 pub use config::Config;
+pub use discriminator::{Pass, Trunk, TrunkAt};
 pub use draws::{CriticDraws, Draws, Points};
 pub use dual::{DualAt, DualBlocks, Outputs};
 pub use features::Features;
 pub use generator::Generator;
 pub use sample::{AutoencoderSampler, ImageSampler, SwganSampler, VideoSampler};
 pub use train::{AutoencoderTrainer, ImageTrainer, Reconstructed, Step, SwganTrainer, VideoTrainer};
-pub use trunk::{Pass, Trunk, TrunkAt};
 
 /// Sliced Wasserstein Generative Models.
 pub struct Swgan;

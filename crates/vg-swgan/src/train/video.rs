@@ -17,6 +17,7 @@ use vg_core::{Batch, BatchSpec, ClipSpec, Pixels, Result, Rng, expect_dims};
 
 use super::finite::{Skips, all_finite};
 use crate::config::Config;
+use crate::discriminator::Trunk;
 use crate::draws::{CriticDraws, Draws};
 use crate::dual::{DualBlocks, orthogonalise, project};
 use crate::generator::Generator;
@@ -24,7 +25,6 @@ use crate::growth::{Position, Stage, resets};
 use crate::loss::{CriticLosses, critic_losses, generator_loss};
 use crate::sample::VideoSampler;
 use crate::sizes::{enlargement, frames, time_factor};
-use crate::trunk::Trunk;
 
 /// Networks that only training needs: all in training, since the generator's average is what samples.
 const TRAINING: [&str; 3] = ["generator", "trunk", "dual"];

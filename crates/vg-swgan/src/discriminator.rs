@@ -1,4 +1,4 @@
-//! The critic's trunk of the video model: features of clips, and the adjoint of that map.
+//! The trunk of the discriminator of clips, the "critic": features of clips, and the adjoint of that map.
 
 use candle_core::Tensor;
 use vg_core::Result;
