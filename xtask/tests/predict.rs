@@ -36,6 +36,7 @@ fn models_are_scored_on_the_same_clips() {
     assert_eq!(expected[0]["frames"].as_array().unwrap().len(), 5);
     assert!(place.join("futures/uncertainty.svg").is_file());
     assert!(!place.join("futures/uncertainty-turns.svg").exists());
+    assert!(scores["scores"][1]["behind_turns"].as_object().unwrap().is_empty());
 
     // More futures never make the best one worse; without latents there is one.
     place.good("predict run blind --data shapes --num 3 --samples 1 --frames 6 --out one");
@@ -57,6 +58,10 @@ fn expectations_are_averaged_around_the_bounces_of_digits() {
     let turns = scores["uncertainty"][0]["turns"].as_object().unwrap();
     assert!(turns.contains_key("1") && turns.contains_key("-4"), "{turns:?}");
     assert!(turns["1"]["mean"].as_f64().unwrap() > 0.0);
+
+    for result in scores["scores"].as_array().unwrap() {
+        assert!(result["behind_turns"]["psnr"]["mean"].is_number(), "{result}");
+    }
 }
 
 #[test]

@@ -83,13 +83,18 @@ impl BestOf {
     /// [`Error::TooFew`] when there are no clips.
     pub fn scores(&self) -> Result<BestScores> {
         Error::at_least("clips with predictions", self.clips(), 1)?;
-        let clips = || self.values.chunks_exact(self.samples * self.frames);
-        let chosen: Vec<usize> = clips().map(|clip| self.best(clip)).collect();
-        let best: Vec<&[f64]> =
-            clips().zip(&chosen).map(|(clip, i)| &clip[i * self.frames..][..self.frames]).collect();
+        let (chosen, best): (Vec<usize>, Vec<&[f64]>) = self.best_samples().unzip();
         let curve = (0..self.frames).map(|t| CurvePoint::of(best.iter().map(|frames| frames[t]))).collect();
         let mean = FiniteMean::of(best.iter().copied().flatten().copied());
         Ok(BestScores { chosen, mean, curve })
+    }
+
+    /// Of every clip the number of the sample that [`BestOf::scores`] chooses, and its values, one a predicted frame.
+    pub fn best_samples(&self) -> impl Iterator<Item = (usize, &[f64])> {
+        self.values.chunks_exact(self.samples * self.frames).map(|clip| {
+            let best = self.best(clip);
+            (best, &clip[best * self.frames..][..self.frames])
+        })
     }
 
     /// Earlier samples win ties.

@@ -2,18 +2,22 @@
 
 mod contestant;
 mod curves;
+mod metric;
 mod outcome;
 mod picture;
 mod score;
+mod turns;
 mod uncertainty;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use vg_core::{Batch, BatchSource, BatchSpec, ClipSpec, Pixels, batch};
-use vg_data::{Dataset, Frames, Loader};
+use candle_core::Tensor;
+use vg_core::{BatchSource, BatchSpec, ClipSpec, Pixels, batch};
+use vg_data::{Frames, Loader};
 
 use self::contestant::{Contestant, Copy, Model, Seeds};
+use self::metric::Metric;
 use self::outcome::Outcome;
 use self::score::{Chunk, Scores};
 use self::uncertainty::Expectations;
@@ -30,13 +34,15 @@ const AT_ONCE: u64 = 16;
 /// Of SAMPLES futures of a clip the best counts, for each metric by its mean over the predicted frames. All models continue the same clips;
 /// beside them stands the copy of the last given frame. OUT gets scores.json, a picture of each metric over time with 95 % bands of the mean
 /// over clips, and an animation for each model, a clip a row: the truth, the best future, other futures, given frames framed. Of models that
-/// tell how open they hold the future to be (SVG's learned prior), also the picture of that over time, and around the bounces of `digits`.
+/// tell how open they hold the future to be (SVG's learned prior), also the picture of that over time, and around the bounces of `digits`;
+/// the three frames behind a bounce are scored apart, too.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask predict runs/0001-svg-digits --data digits\n  \
     cargo xtask predict runs/0001-svg-digits runs/0002-svg-digits --data digits --samples 20 --num 64 --frames 15\n\n\
     Metrics: psnr (per channel, dB), ssim (Gaussian window, as Finn et al. 2016), ssim-svg (that of SVG's scripts: uniform window,\n\
-    range 2; higher than the other). Infinite psnr (equal frames) is left out of means and counted.")]
+    range 2; higher than the other), and of lpips-alex, lpips-vgg and st-lpips, where less is better, those whose weights are in\n\
+    --weights (`cargo xtask download st-lpips`). Infinite psnr (equal frames) is left out of means and counted.")]
 pub struct Args {
     /// Run folders, checkpoints or folders of weights of models that continue clips
     #[arg(required = true, value_name = "MODEL")]
@@ -62,6 +68,9 @@ pub struct Args {
     /// Folder of the results, new or empty
     #[arg(long, value_name = "DIR", default_value = "predictions")]
     out: PathBuf,
+    /// Folder of the networks' weights, as `download` makes it
+    #[arg(long, value_name = "DIR", default_value = "data/cache/networks")]
+    weights: PathBuf,
     /// Where downloaded data sets live
     #[arg(long, value_name = "DIR", default_value = "data")]
     root: PathBuf,
@@ -100,11 +109,12 @@ pub fn run(args: &Args) -> Result<Done> {
     let task = task(args, &models)?;
     let choice = DataChoice::new(&args.data, args.split.into(), args.root.clone(), None, false)?;
     check_out(&args.out)?;
+    let metrics = Metric::all(&args.weights)?;
     let mut clips = vg_data::source(choice.open(task.clip.into())?, args.seed).with_whole_stride();
     check_number(args, &clips, &task)?;
     let mut contestants: Vec<Box<dyn Contestant>> = vec![Box::new(Copy)];
     contestants.extend(models.into_iter().map(|model| Box::new(model) as Box<dyn Contestant>));
-    let entrant = |c| Entrant::new(c, args.samples, &task);
+    let entrant = |c| Entrant::new(c, args.samples, &task, &metrics);
     let mut entrants = contestants.into_iter().map(entrant).collect::<Result<Vec<_>>>()?;
     let template = "{bar:30} {pos}/{len} clips continued, {eta} left";
     let bar = console::bar(args.num * entrants.len() as u64, template);
@@ -113,9 +123,10 @@ pub fn run(args: &Args) -> Result<Done> {
         // Chunks of nearly one size: where batch statistics count, they are of as many clips, and never of a single one.
         let [start, end] = [chunk, chunk + 1].map(|k| k * args.num / chunks);
         let batch = clips.batch(&task.batch((end - start) as usize), start)?;
+        let turns = turns::of(&batch, clips.dataset(), &task)?;
         let seeds = Seeds { first: args.seed.wrapping_add(start), step: args.num };
         for entrant in &mut entrants {
-            entrant.predict(&batch, clips.dataset(), &task, seeds)?;
+            entrant.predict(&batch.clips, &turns, &task, seeds)?;
             bar.inc(end - start);
         }
     }
@@ -148,7 +159,8 @@ fn check_number(args: &Args, clips: &Loader, task: &Task) -> Result<()> {
 }
 
 /// A contestant with what it has reached so far.
-struct Entrant {
+struct Entrant<'a> {
+    metrics: &'a [Metric],
     contestant: Box<dyn Contestant>,
     samples: u64,
     scores: Scores,
@@ -157,19 +169,18 @@ struct Entrant {
     shown: Vec<Vec<Frames>>,
 }
 
-impl Entrant {
-    fn new(contestant: Box<dyn Contestant>, wanted: u64, task: &Task) -> Result<Self> {
+impl<'a> Entrant<'a> {
+    fn new(contestant: Box<dyn Contestant>, wanted: u64, task: &Task, metrics: &'a [Metric]) -> Result<Self> {
         let samples = contestant.samples(wanted);
-        let scores = Scores::new(contestant.name(), samples, task.clip.frames - task.past)?;
+        let scores = Scores::new(contestant.name(), samples, task.clip.frames - task.past, metrics)?;
         let expectations = Expectations::new(contestant.name());
-        Ok(Self { contestant, samples, scores, expectations, shown: Vec::new() })
+        Ok(Self { metrics, contestant, samples, scores, expectations, shown: Vec::new() })
     }
 
-    fn predict(&mut self, batch: &Batch, dataset: &dyn Dataset, task: &Task, seeds: Seeds) -> Result<()> {
-        let truth = &batch.clips;
+    fn predict(&mut self, truth: &Tensor, turns: &[Vec<usize>], task: &Task, seeds: Seeds) -> Result<()> {
         let future = |n: usize| self.contestant.future(truth, task, seeds, n as u64);
         // What is shown is kept, and the best is made once more: all of them would be a lot of memory.
-        let (mut scored, mut kept) = (Chunk::new(truth, task)?, Vec::new());
+        let (mut scored, mut kept) = (Chunk::new(truth, task, self.metrics)?, Vec::new());
         for n in 0..self.samples as usize {
             let made = future(n)?;
             scored.push(&made)?;
@@ -177,14 +188,14 @@ impl Entrant {
                 kept.push(made);
             }
         }
-        self.scores.take(&scored)?;
+        self.scores.take(&scored, turns)?;
         if self.shown.is_empty() && self.contestant.is_shown() {
             let again = |n: usize| kept.get(n).map_or_else(|| future(n), |made| Ok(made.clone()));
             let samples = self.samples as usize;
             self.shown = picture::rows(truth, again, self.scores.first(), samples, task)?;
         }
         match self.contestant.uncertainty(truth)? {
-            Some(expected) => self.expectations.push(&expected, batch, dataset, task.stride),
+            Some(expected) => self.expectations.push(&expected, turns),
             None => Ok(()),
         }
     }

@@ -8,9 +8,9 @@ use vg_data::{Frames, media};
 use vg_metrics::best_of::CurvePoint;
 
 use super::curves::{Chart, Line};
-use super::score::{self, METRICS};
+use super::score;
 use super::uncertainty::Uncertainty;
-use super::{Args, Entrant};
+use super::{Args, Entrant, turns};
 use crate::clips::FRAMES_PER_SEC;
 use crate::console;
 use crate::failure::{Done, Failure};
@@ -26,7 +26,7 @@ pub(super) struct Outcome<'a> {
 }
 
 impl<'a> Outcome<'a> {
-    pub(super) fn of(entrants: &'a [Entrant]) -> Result<Self> {
+    pub(super) fn of(entrants: &'a [Entrant<'_>]) -> Result<Self> {
         Ok(Self {
             scores: entrants.iter().map(|e| e.scores.finish()).collect::<Result<_>>()?,
             uncertainty: entrants.iter().filter_map(|e| e.expectations.finish()).collect(),
@@ -39,7 +39,7 @@ impl<'a> Outcome<'a> {
         std::fs::create_dir_all(out)
             .map_err(|e| Failure::new(format!("{}: cannot be made", out.display())).because(e))?;
         write_text(&out.join("scores.json"), &serde_json::to_string_pretty(self)?)?;
-        METRICS.iter().try_for_each(|metric| self.chart(out, metric, past))?;
+        self.metrics().try_for_each(|metric| self.chart(out, metric, past))?;
         self.write_uncertainty(out)?;
         let shown = self.scores.iter().zip(&self.shown).enumerate();
         for (n, (result, rows)) in shown.filter(|(_, (_, rows))| !rows.is_empty()) {
@@ -76,34 +76,53 @@ impl<'a> Outcome<'a> {
         write_text(&out.join("uncertainty-turns.svg"), &chart.svg()?)
     }
 
+    /// Names of the metrics, the same for all.
+    fn metrics(&self) -> impl Iterator<Item = &'static str> {
+        self.scores.first().into_iter().flat_map(|r| r.metrics.keys().copied())
+    }
+
+    /// Prints a row for each contestant, under `title`.
+    fn table(&self, title: &str, value: impl Fn(&score::Result, &str) -> Option<f64>) -> Result<()> {
+        let width = self.scores.iter().map(|r| r.model.len()).max().unwrap_or(0);
+        let names: String = self.metrics().map(|name| format!("  {name:>COLUMN$}")).collect();
+        console::result(format!("{title}\n{:width$}  samples{names}", "model"))?;
+        for result in &self.scores {
+            let values = self.metrics().map(|m| match value(result, m) {
+                Some(value) => format!("  {value:COLUMN$.4}"),
+                None => format!("  {:>COLUMN$}", "-"),
+            });
+            let equal = match result.metrics["psnr"].mean.infinite {
+                0 => String::new(),
+                n => format!("   {n} frames equal the truth: without them in psnr"),
+            };
+            let values: String = values.collect();
+            console::result(format!("{:width$}  {:7}{values}{equal}", result.model, result.samples))?;
+        }
+        Ok(())
+    }
+
     /// Prints the means.
     pub(super) fn report(&self, args: &Args) -> Result<Done> {
         if args.json {
             console::json(&serde_json::json!({ "out": args.out, "clips": args.num, "results": self }))?;
             return Ok(Done::Good);
         }
-        let width = self.scores.iter().map(|r| r.model.len()).max().unwrap_or(0);
-        console::result(format!("{:width$}  samples      psnr    ssim  ssim-svg", "model"))?;
-        for result in &self.scores {
-            let mean = |metric: &str| result.metrics[metric].mean.mean.unwrap_or(f64::INFINITY);
-            let equal = match result.metrics["psnr"].mean.infinite {
-                0 => String::new(),
-                n => format!("   {n} frames equal the truth: without them in psnr"),
-            };
-            console::result(format!(
-                "{:width$}  {:7}  {:8.3}  {:.4}    {:.4}{equal}",
-                result.model,
-                result.samples,
-                mean("psnr"),
-                mean("ssim"),
-                mean("ssim-svg")
-            ))?;
+        self.table(
+            "best of the futures by each metric, mean over the predicted frames",
+            |result, metric| result.metrics[metric].mean.mean,
+        )?;
+        if self.scores.iter().any(|r| !r.behind_turns.is_empty()) {
+            let frames = format!("the same, over the {} frames behind each bounce", turns::BEHIND);
+            self.table(&frames, |result, metric| result.behind_turns.get(metric)?.mean)?;
         }
         let out = args.out.display();
         console::result(format!("{out}: {} clips, scores.json, pictures and animations", args.num))?;
         Ok(Done::Good)
     }
 }
+
+/// Width of a column of values.
+const COLUMN: usize = 10;
 
 /// Points of the frames from `first` on.
 fn from(first: usize, curve: &[CurvePoint]) -> impl Iterator<Item = (i64, &CurvePoint)> {

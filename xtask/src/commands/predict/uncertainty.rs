@@ -5,8 +5,6 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use candle_core::{DType, Tensor};
 use serde::Serialize;
-use vg_core::{Batch, batch};
-use vg_data::{Dataset, Start};
 use vg_metrics::best_of::CurvePoint;
 
 /// Frames before and behind a turn that are looked at.
@@ -35,27 +33,14 @@ impl Expectations {
         Self { model: model.to_owned(), rows: Vec::new(), around: BTreeMap::new() }
     }
 
-    /// Takes in what a model expects of a batch of clips, `[B, T - 1]`; the batch has the labels [`batch::CLIP_NUMBER`].
-    pub(super) fn push(
-        &mut self,
-        expected: &Tensor,
-        batch: &Batch,
-        dataset: &dyn Dataset,
-        stride: usize,
-    ) -> Result<()> {
-        let numbers = batch.label(batch::CLIP_NUMBER)?.to_vec1::<u32>()?;
+    /// Takes in what a model expects of a batch of clips, `[B, T - 1]`; `turns` are those of each clip.
+    pub(super) fn push(&mut self, expected: &Tensor, turns: &[Vec<usize>]) -> Result<()> {
         let rows = expected.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-        for (row, number) in rows.into_iter().zip(numbers) {
-            // Frames are counted from the clip's first one, and one by one.
-            let turns = if dataset.start() == Start::First && stride == 1 {
-                dataset.turns(number as usize)
-            } else {
-                Vec::new()
-            };
+        for (row, turns) in rows.into_iter().zip(turns) {
             for turn in turns {
                 for offset in -AROUND..=AROUND {
                     // Entry k is of frame k + 1.
-                    let entry = usize::try_from(turn as i64 + offset - 1).ok().and_then(|k| row.get(k));
+                    let entry = usize::try_from(*turn as i64 + offset - 1).ok().and_then(|k| row.get(k));
                     self.around.entry(offset).or_default().extend(entry);
                 }
             }
