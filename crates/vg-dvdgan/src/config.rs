@@ -167,6 +167,13 @@ pub struct Train {
     pub average_start: u64,
     /// Strength of the orthogonal regularisation of all weights (BigGAN); 0 for none.
     pub orthogonal: f64,
+    /// Clips whose gradients are taken at a time, for batches that do not fit in memory; 0: all clips of an update. The generator's norms
+    /// see these clips alone.
+    #[serde(default)]
+    pub micro_batch: usize,
+    /// Whether blocks are run again for their gradients instead of being kept: the same step with less memory, in more time.
+    #[serde(default)]
+    pub recompute: bool,
 }
 
 /// How clips are sampled.

@@ -12,7 +12,7 @@ use vg_core::{Error, Result};
 use crate::attention::Attention;
 use crate::config::Config;
 use crate::discriminator_block::DiscriminatorBlock;
-use crate::layers::{LINEAR, WEIGHTS};
+use crate::layers::{LINEAR, WEIGHTS, pass};
 
 /// Blocks of the temporal discriminator that see time.
 const VOLUMES: usize = 2;
@@ -29,6 +29,7 @@ pub struct Discriminator {
     attention: BTreeMap<usize, Attention>,
     linear: SpectralLinear,
     embed: SpectralEmbedding,
+    recompute: bool,
 }
 
 impl Discriminator {
@@ -76,6 +77,7 @@ impl Discriminator {
             attention: attended.map(attention).collect::<Result<_>>()?,
             linear: SpectralLinear::new(features, 1, LINEAR, eps, &source.pp("linear"))?,
             embed: SpectralEmbedding::new(config.class_count(), features, WEIGHTS, eps, &source.pp("embed"))?,
+            recompute: config.train.recompute,
         })
     }
 
@@ -111,7 +113,8 @@ impl Discriminator {
     }
 
     fn attend(&self, block: usize, h: Tensor, mode: Mode) -> Result<Tensor> {
-        self.attention.get(&block).map_or(Ok(h.clone()), |attention| attention.forward(&h, mode))
+        let Some(attention) = self.attention.get(&block).cloned() else { return Ok(h) };
+        pass(self.recompute, &h, mode, move |h, mode| attention.forward(h, mode))
     }
 
     /// `linear(f) + <embed[class], f>` with f the sums of a frame's positive features.

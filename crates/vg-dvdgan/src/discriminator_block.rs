@@ -7,7 +7,7 @@ use vg_core::ops::Activation;
 use vg_core::ops::pool::{PoolParams, avg_pool};
 
 use crate::config::Config;
-use crate::layers::{conv, sum};
+use crate::layers::{conv, pass, sum};
 
 /// `pool(conv2(relu(conv1(relu(x))))) + pool(conv_sc(x))`, over frames (`D` = 2) or volumes (`D` = 3); means of windows of two on every
 /// axis. The first block of a network has no leading ReLU; a block that does not halve has no pool, and the identity in place of `conv_sc`
@@ -21,6 +21,7 @@ pub(crate) struct DiscriminatorBlock<const D: usize> {
     conv_sc: Option<SpectralConv<D>>,
     first: bool,
     halves: bool,
+    recompute: bool,
 }
 
 impl<const D: usize> DiscriminatorBlock<D> {
@@ -38,11 +39,17 @@ impl<const D: usize> DiscriminatorBlock<D> {
             conv_sc: (halves || inputs != outputs).then(project).transpose()?,
             first,
             halves,
+            recompute: config.train.recompute,
         })
     }
 
     /// `[N, C, *S]` to `[N, C', *(S / 2)]`, sizes rounded down.
     pub(crate) fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
+        let block = self.clone();
+        pass(self.recompute, x, mode, move |x, mode| block.run(x, mode))
+    }
+
+    fn run(&self, x: &Tensor, mode: Mode) -> Result<Tensor> {
         let h = if self.first { x.clone() } else { Activation::Relu.apply(x)? };
         let h = self.conv1.forward_with(&h, Activation::Relu, mode)?;
         // Means and convolutions in one; a 1x1 convolution and means can change places.

@@ -2,6 +2,7 @@
 
 use candle_core::{DType, Device, Tensor};
 use vg_core::rng::Stream;
+use vg_core::train::Part;
 use vg_core::{Result, Rng};
 
 use crate::config::Config;
@@ -41,6 +42,25 @@ fn frames(config: &Config, stream: &mut Stream) -> Vec<usize> {
         chosen
     };
     (0..config.train.batch).flat_map(of_clip).collect()
+}
+
+impl Draw {
+    /// The random numbers of some clips of the update.
+    ///
+    /// # Errors
+    /// [`vg_core::Error::Shape`] when these are those of another number of clips.
+    pub(crate) fn part(&self, part: Part) -> Result<Self> {
+        let frames = |all: &[usize]| {
+            let each = all.len() / part.of.max(1);
+            all[part.start * each..][..part.len * each].to_vec()
+        };
+        Ok(Self {
+            z: part.narrow(&self.z, 0)?,
+            classes: self.classes[part.start..][..part.len].to_vec(),
+            real_frames: frames(&self.real_frames),
+            fake_frames: frames(&self.fake_frames),
+        })
+    }
 }
 
 /// All random numbers of one step.

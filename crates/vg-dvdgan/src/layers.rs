@@ -2,11 +2,13 @@
 
 use candle_core::Tensor;
 use vg_core::Result;
+use vg_core::grad::recompute;
 use vg_core::nn::{
     ConvConfig, ConvGru2dCell, ConvGruConfig, FrameNorm, FrameNormConfig, Init, LinearConfig, Mode,
     ParamSource, SpectralConv, SpectralNorm,
 };
 use vg_core::ops::Activation;
+use vg_core::train::Part;
 
 use crate::config::Config;
 
@@ -34,6 +36,11 @@ impl Run {
     /// With stored statistics; nothing moves.
     pub fn eval() -> Self {
         Self { mode: Mode::EVAL, share: 0.0 }
+    }
+
+    /// The pass of some clips of an update: parts but the first are [`Mode::again`].
+    pub(crate) fn part(self, part: Part) -> Self {
+        if part.start > 0 { Self { mode: self.mode.again(), ..self } } else { self }
     }
 
     /// With weights as constants.
@@ -107,6 +114,20 @@ impl SpectralGru {
         ];
         self.cell.weights_from(&divided, mode)?.run(x, steps, same, state)
     }
+}
+
+/// A block's pass over `x`; with `again` it is [run again](recompute) for its gradients.
+pub(crate) fn pass(
+    again: bool,
+    x: &Tensor,
+    mode: Mode,
+    block: impl Fn(&Tensor, Mode) -> Result<Tensor> + 'static,
+) -> Result<Tensor> {
+    if !again {
+        return block(x, mode);
+    }
+    let [y] = recompute([x], mode, move |[x], mode| Ok([block(x, mode)?]))?;
+    Ok(y)
 }
 
 /// `x + y` in one recorded operation.

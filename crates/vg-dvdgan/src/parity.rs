@@ -182,7 +182,7 @@ impl Case<'_> {
         }
         let fake = nets.generate(&draw, Some(&real), Run::train(&self.config))?;
         checker.output("out.generator.video", &self.video(&fake)?)?;
-        let (spatial, temporal) = nets.scores(&real, &draw, &fake)?;
+        let (spatial, temporal) = nets.scores(&real, &draw, &fake, Mode::TRAIN)?;
         for (name, [fake, real]) in [("spatial", spatial), ("temporal", temporal)] {
             checker.output(&format!("out.{name}.fake"), &fake)?;
             checker.output(&format!("out.{name}.real"), &real)?;
@@ -201,7 +201,7 @@ impl Case<'_> {
     fn generator_loss(&self, checker: &mut Checker<'_>) -> Result<()> {
         let (nets, real, draw) = (self.trainer()?, self.real(0, 0)?, self.draw(0, 0)?);
         let fake = nets.generate(&draw, Some(&real), Run::train(&self.config))?;
-        let [spatial, temporal] = nets.generator_losses(Some(&real), &draw, &fake)?;
+        let [spatial, temporal] = nets.generator_losses(Some(&real), &draw, &fake, Mode::TRAIN)?;
         checker.output("loss.g_spatial", &spatial)?;
         checker.output("loss.g_temporal", &temporal)?;
         compare(checker, &nets, "g", &(spatial + temporal)?)

@@ -134,6 +134,8 @@ fn paper() -> Config {
             average: 0.9999,
             average_start: 20_000,
             orthogonal: 0.0,
+            micro_batch: 0,
+            recompute: false,
         },
         sample: Sample { standing_batches: 16, standing_clips: 16 },
     }

@@ -2,13 +2,13 @@
 
 use candle_core::Tensor;
 use vg_core::Result;
-use vg_core::nn::ParamSource;
+use vg_core::nn::{Mode, ParamSource};
 use vg_core::ops::fold::swap_rows;
 
 use crate::attention::{FrameAttention, Reach};
 use crate::config::Config;
 use crate::generator_block::GeneratorBlock;
-use crate::layers::{Run, SpectralGru};
+use crate::layers::{Run, SpectralGru, pass};
 
 /// One stage: from 4 * 2^s pixels to twice as many.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub struct Stage {
     /// Whether every frame has the same input.
     first: bool,
     frames: usize,
+    recompute: bool,
 }
 
 impl Stage {
@@ -43,6 +44,7 @@ impl Stage {
             block_b: GeneratorBlock::new(inputs, outputs, true, config, &source.pp("block_b"))?,
             first: stage == 0,
             frames: config.generated(),
+            recompute: config.train.recompute,
         })
     }
 
@@ -64,22 +66,34 @@ impl Stage {
         run: Run,
     ) -> Result<Tensor> {
         let clips = condition.dim(0)?;
-        let mut h = match &self.gru {
-            Some(gru) => {
-                // The unit goes step by step through all clips.
-                let steps = if self.first { x.clone() } else { swap_rows(x, clips)? };
-                let states = gru.forward(&steps, self.frames, self.first, state, run.mode)?;
-                swap_rows(&states, self.frames)?
-            }
-            None => x.clone(),
-        };
+        let mut h = self.recur(x, state, clips, run.mode)?;
         if let Some(attention) = &self.attention_full {
-            h = attention.forward(&h, clips, run.mode)?;
+            h = self.attend(attention, &h, clips, run.mode)?;
         }
-        h = self.block_a.forward(&h, condition, run)?;
+        h = self.block(&self.block_a, &h, condition, run)?;
         for attention in &self.attention_separable {
-            h = attention.forward(&h, clips, run.mode)?;
+            h = self.attend(attention, &h, clips, run.mode)?;
         }
-        self.block_b.forward(&h, condition, run)
+        self.block(&self.block_b, &h, condition, run)
+    }
+
+    fn recur(&self, x: &Tensor, state: Option<&Tensor>, clips: usize, mode: Mode) -> Result<Tensor> {
+        let Some(gru) = self.gru.clone() else { return Ok(x.clone()) };
+        let (first, frames, state) = (self.first, self.frames, state.cloned());
+        pass(self.recompute, x, mode, move |x, mode| {
+            // The unit goes step by step through all clips.
+            let steps = if first { x.clone() } else { swap_rows(x, clips)? };
+            swap_rows(&gru.forward(&steps, frames, first, state.as_ref(), mode)?, frames)
+        })
+    }
+
+    fn attend(&self, attention: &FrameAttention, x: &Tensor, clips: usize, mode: Mode) -> Result<Tensor> {
+        let attention = attention.clone();
+        pass(self.recompute, x, mode, move |x, mode| attention.forward(x, clips, mode))
+    }
+
+    fn block(&self, block: &GeneratorBlock, x: &Tensor, condition: &Tensor, run: Run) -> Result<Tensor> {
+        let (block, condition) = (block.clone(), condition.clone());
+        pass(self.recompute, x, run.mode, move |x, mode| block.forward(x, &condition, Run { mode, ..run }))
     }
 }

@@ -1,6 +1,8 @@
 //! Networks, optimizers and state of a run; an iteration is in `train/step.rs`.
 
 mod step;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

@@ -18,8 +18,8 @@ use crate::{Error, Result};
 ///
 /// # What `f` must hold to
 /// - It runs its layers in the mode that it is given: `mode`, and with the running statistics left as they are
-///   ([`Mode::keep_running`]) when it is run again. A layer whose forward pass changes any other state (the power iteration of a spectral
-///   norm) does so by [`Mode::update_running`], too.
+///   ([`Mode::keep_running`]) when it is run again. A layer whose forward pass depends on another state that it changes (the power iteration
+///   of a spectral norm) goes by [`Mode::again`].
 /// - Random numbers come in as inputs, or are held.
 /// - What it reads must be the same at the backward pass: no update of weights or statistics in between that it depends on. The
 ///   results are compared with the first ones, so that a mistake is an error.
@@ -60,7 +60,7 @@ pub fn recompute<const N: usize, const M: usize>(
     };
     tape::record_segment(Segment {
         f: Box::new(again),
-        mode: mode.keep_running(),
+        mode: mode.keep_running().again(),
         inputs: inputs.map(Tensor::clone).to_vec(),
         outputs: outputs.clone(),
     });

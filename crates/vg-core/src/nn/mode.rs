@@ -30,7 +30,7 @@ impl Weights {
     }
 }
 
-/// How a network is run. The three choices are independent: a generator's step, for one, runs the critic as
+/// How a network is run. The choices are independent: a generator's step, for one, runs the critic as
 /// `Mode::TRAIN.frozen()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mode {
@@ -40,18 +40,27 @@ pub struct Mode {
     pub update_running: bool,
     /// Whether weights get gradients.
     pub weights: Weights,
+    /// Whether this pass is another part of the one before it, or a repetition: what a layer finds once a pass (the vectors of a
+    /// [`SpectralNorm`](super::SpectralNorm)) is then as it was there.
+    pub again: bool,
 }
 
 impl Mode {
     /// Batch statistics, which move the running averages; weights get gradients.
-    pub const TRAIN: Self = Self { norm: NormStats::Batch, update_running: true, weights: Weights::Tracked };
+    pub const TRAIN: Self =
+        Self { norm: NormStats::Batch, update_running: true, weights: Weights::Tracked, again: false };
     /// Running averages; weights are constants, so nothing is kept for a backward pass.
     pub const EVAL: Self =
-        Self { norm: NormStats::Running, update_running: false, weights: Weights::Constant };
+        Self { norm: NormStats::Running, update_running: false, weights: Weights::Constant, again: false };
 
     /// With weights as constants.
     pub const fn frozen(self) -> Self {
         Self { weights: Weights::Constant, ..self }
+    }
+
+    /// As another part of the pass before it.
+    pub const fn again(self) -> Self {
+        Self { again: true, ..self }
     }
 
     /// With the running averages left as they are.

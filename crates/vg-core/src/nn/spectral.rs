@@ -1,5 +1,7 @@
 //! Layers whose weights are divided by an estimate of their largest singular value.
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use candle_core::Tensor;
 
 use super::{Buffer, ConvConfig, Init, LinearConfig, Mode, ParamSource};
@@ -15,11 +17,14 @@ use crate::{Error, Result};
 ///
 /// Each pass makes one iteration from the buffer and divides by the sigma of the new pair of vectors. In a mode that updates running
 /// statistics, the new vector goes back into the buffer, also where the weight gets no gradient; in others the buffer stays as it is.
+/// A pass that is [`Mode::again`] makes the iteration of the one before it and moves nothing.
 ///
 /// Source: Miyato et al., 2018; the schedule is that of BigGAN's PyTorch code.
 #[derive(Clone, Debug)]
 pub struct SpectralNorm {
     u: Buffer,
+    /// Where the last pass started.
+    start: Arc<Mutex<Option<Tensor>>>,
     eps: f64,
 }
 
@@ -29,7 +34,8 @@ impl SpectralNorm {
     /// # Errors
     /// [`Error::Weights`] when the name is taken.
     pub fn new(rows: usize, eps: f64, source: &ParamSource) -> Result<Self> {
-        Ok(Self { u: source.drawn_buffer("weight_u", &[rows], Init::Normal { std: 1.0 })?, eps })
+        let u = source.drawn_buffer("weight_u", &[rows], Init::Normal { std: 1.0 })?;
+        Ok(Self { u, start: Arc::default(), eps })
     }
 
     /// The weight divided by sigma, as the mode sees it. To be called once a pass: in training mode each call is an iteration.
@@ -37,11 +43,21 @@ impl SpectralNorm {
     /// # Errors
     /// As [`spectral_norm`].
     pub fn divide(&self, weight: &Tensor, mode: Mode) -> Result<Tensor> {
-        let found = spectral_norm(&mode.weights.see(weight), &self.u.get(), self.eps)?;
-        if mode.update_running {
+        let found = spectral_norm(&mode.weights.see(weight), &self.start(mode)?, self.eps)?;
+        if mode.update_running && !mode.again {
             self.u.set(&found.u)?;
         }
         Ok(found.weight)
+    }
+
+    /// Where the iteration of a pass starts.
+    fn start(&self, mode: Mode) -> Result<Tensor> {
+        let mut start = self.start.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*start {
+            Some(last) if mode.again => Ok(last.clone()),
+            // The buffer's memory changes.
+            _ => Ok(start.insert(self.u.get().copy()?).clone()),
+        }
     }
 
     /// The left vector.

@@ -46,6 +46,8 @@ impl ModelConfig for Config {
             require((0.0..1.0).contains(&value), key, "from 0 to below 1", value)?;
         }
         require((0.0..=1.0).contains(&self.norm.momentum), "norm.momentum", "0 to 1", self.norm.momentum)?;
+        let accepted = format!("0, or up to `train.batch` ({})", t.batch);
+        require(t.micro_batch <= t.batch, "train.micro_batch", &accepted, t.micro_batch)?;
         let strength = t.orthogonal;
         require(strength.is_finite() && strength >= 0.0, "train.orthogonal", "0 or greater", strength)?;
         self.validate_widths()?;

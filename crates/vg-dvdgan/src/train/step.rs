@@ -2,12 +2,13 @@
 
 use candle_core::Tensor;
 use vg_core::Result;
-use vg_core::grad::join;
+use vg_core::grad::{Grads, backward, join};
 use vg_core::nn::Mode;
 use vg_core::ops::fold::unfold_frames;
 use vg_core::ops::pool::{PoolParams, avg_pool};
 use vg_core::ops::rows::take_rows;
-use vg_core::optim::update;
+use vg_core::optim::step_all;
+use vg_core::train::{Part, accumulate};
 
 use super::DvdganTrainer;
 use crate::draws::{Draw, Draws};
@@ -21,6 +22,15 @@ pub struct Real {
     pub frames: Tensor,
     /// Classes of the clips.
     pub classes: Vec<usize>,
+}
+
+impl Real {
+    /// Some of the clips.
+    pub(super) fn part(&self, part: Part) -> Result<Self> {
+        let each = self.frames.dim(0)? / part.of.max(1);
+        let frames = self.frames.narrow(0, part.start * each, part.len * each)?;
+        Ok(Self { frames, classes: self.classes[part.start..][..part.len].to_vec() })
+    }
 }
 
 /// Losses of one step, each before its update.
@@ -39,20 +49,48 @@ impl DvdganTrainer {
     pub fn train(&mut self, real: &[Real], draws: &Draws) -> Result<Losses> {
         let mut discriminators = Vec::with_capacity(draws.discriminators.len());
         for (real, draw) in real.iter().zip(&draws.discriminators) {
-            // These clips need no gradients, but move the generator's power iterations and running statistics.
-            let fake = self.generate(draw, Some(real), Run::train(&self.config).frozen())?;
-            let [spatial, temporal] = self.discriminator_losses(real, draw, &fake)?;
-            let all = [self.regularised(&spatial, "spatial.")?, self.regularised(&temporal, "temporal.")?];
-            update([(&mut self.spatial_params, &all[0]), (&mut self.temporal_params, &all[1])])?;
-            discriminators.push([spatial, temporal]);
+            let (grads, losses) = self.discriminator_gradients(real, draw)?;
+            step_all([(&mut self.spatial_params, &grads), (&mut self.temporal_params, &grads)])?;
+            discriminators.push(losses);
         }
         let real = real.get(draws.discriminators.len());
-        let fake = self.generate(&draws.generator, real, Run::train(&self.config))?;
-        let losses = self.generator_losses(real, &draws.generator, &fake)?;
-        let total = self.regularised(&(&losses[0] + &losses[1])?, "generator.")?;
-        update([(&mut self.generator_params, &total)])?;
+        let (grads, generator) = self.generator_gradients(real, &draws.generator)?;
+        step_all([(&mut self.generator_params, &grads)])?;
         self.average.update(&self.store)?;
-        Ok(Losses { discriminators, generator: losses })
+        Ok(Losses { discriminators, generator })
+    }
+
+    /// Gradients of both discriminators and their losses, from `train.micro_batch` clips at a time.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn discriminator_gradients(&self, real: &Real, draw: &Draw) -> Result<(Grads, [Tensor; 2])> {
+        accumulate(draw.classes.len(), self.config.train.micro_batch, |part| {
+            let (real, draw) = (real.part(part)?, draw.part(part)?);
+            let run = Run::train(&self.config).part(part);
+            // These clips need no gradients, but move the generator's power iterations and running statistics.
+            let fake = self.generate(&draw, Some(&real), run.frozen())?;
+            let losses = self.discriminator_losses(&real, &draw, &fake, run.mode)?;
+            let spatial = self.regularised(&losses[0], "spatial.")?;
+            let temporal = self.regularised(&losses[1], "temporal.")?;
+            Ok((backward(&(spatial + temporal)?)?, losses))
+        })
+    }
+
+    /// Gradients of the generator and its losses on D_S and D_T, from `train.micro_batch` clips at a time. `real` are the clips whose
+    /// first frames are given.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn generator_gradients(&self, real: Option<&Real>, draw: &Draw) -> Result<(Grads, [Tensor; 2])> {
+        accumulate(draw.classes.len(), self.config.train.micro_batch, |part| {
+            let (real, draw) = (real.map(|real| real.part(part)).transpose()?, draw.part(part)?);
+            let run = Run::train(&self.config).part(part);
+            let fake = self.generate(&draw, real.as_ref(), run)?;
+            let losses = self.generator_losses(real.as_ref(), &draw, &fake, run.mode)?;
+            let total = self.regularised(&(&losses[0] + &losses[1])?, "generator.")?;
+            Ok((backward(&total)?, losses))
+        })
     }
 
     /// Generated frames `[B * T, C, H, W]` of a draw; `real` are the clips whose first frames are given.
@@ -69,8 +107,14 @@ impl DvdganTrainer {
     ///
     /// # Errors
     /// [`vg_core::Error::Shape`] for clips of another size.
-    pub fn discriminator_losses(&self, real: &Real, draw: &Draw, fake: &Tensor) -> Result<[Tensor; 2]> {
-        let ([s_fake, s_real], [t_fake, t_real]) = self.scores(real, draw, fake)?;
+    pub fn discriminator_losses(
+        &self,
+        real: &Real,
+        draw: &Draw,
+        fake: &Tensor,
+        mode: Mode,
+    ) -> Result<[Tensor; 2]> {
+        let ([s_fake, s_real], [t_fake, t_real]) = self.scores(real, draw, fake, mode)?;
         Ok([hinge(&s_real, &s_fake)?, hinge(&t_real, &t_fake)?])
     }
 
@@ -80,6 +124,7 @@ impl DvdganTrainer {
         real: &Real,
         draw: &Draw,
         fake: &Tensor,
+        mode: Mode,
     ) -> Result<([Tensor; 2], [Tensor; 2])> {
         let (clips, fake) = (draw.classes.len(), fake.detach());
         let (generated, given) = (self.config.generated(), self.config.clip.given);
@@ -88,9 +133,9 @@ impl DvdganTrainer {
             take_rows(&fake, &places(&draw.fake_frames, clips, generated, 0))?,
             take_rows(&real.frames, &places(&draw.real_frames, clips, self.config.clip.frames, given))?,
         ];
-        let spatial = self.spatial.forward(&join(&seen)?, &classes, Mode::TRAIN)?;
+        let spatial = self.spatial.forward(&join(&seen)?, &classes, mode)?;
         let whole = [self.halved(&self.continued(Some(real), &fake)?)?, self.halved(&real.frames)?];
-        let temporal = self.temporal.forward(&join(&whole)?, &classes, Mode::TRAIN)?;
+        let temporal = self.temporal.forward(&join(&whole)?, &classes, mode)?;
         let halves = |scores: &Tensor| -> Result<[Tensor; 2]> {
             Ok([scores.narrow(0, 0, clips)?, scores.narrow(0, clips, clips)?])
         };
@@ -101,8 +146,14 @@ impl DvdganTrainer {
     ///
     /// # Errors
     /// [`vg_core::Error::Shape`] for clips of another size.
-    pub fn generator_losses(&self, real: Option<&Real>, draw: &Draw, fake: &Tensor) -> Result<[Tensor; 2]> {
-        let mode = Mode::TRAIN.frozen();
+    pub fn generator_losses(
+        &self,
+        real: Option<&Real>,
+        draw: &Draw,
+        fake: &Tensor,
+        mode: Mode,
+    ) -> Result<[Tensor; 2]> {
+        let mode = mode.frozen();
         let seen = places(&draw.fake_frames, draw.classes.len(), self.config.generated(), 0);
         let spatial = self.spatial.forward(&take_rows(fake, &seen)?, &draw.classes, mode)?;
         let whole = self.halved(&self.continued(real, fake)?)?;
