@@ -3,6 +3,8 @@
 //! This is the only crate that prints, reads arguments and knows all models; [`registry`] is the one place that names them.
 
 mod allocator;
+#[cfg(all(test, target_os = "linux"))]
+mod allocator_tests;
 mod clips;
 mod commands;
 mod console;
