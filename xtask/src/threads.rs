@@ -24,7 +24,18 @@ pub fn fix(wanted: Option<usize>) -> Result<usize, Failure> {
         Some(n) => n,
         None => available,
     };
+    tell_candle(threads);
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
     pool.build_global().map_err(|e| Failure::new("the threads cannot be started").because(e))?;
     Ok(threads)
+}
+
+/// Tells candle, whose element-wise operations have a pool of their own and know no other way than the environment. Its threads
+/// wait for each other in loops: with more of them than cores are free, each operation takes as long as the slowest of them is kept waiting.
+fn tell_candle(threads: usize) {
+    for name in ["CANDLE_NUM_THREADS", "RAYON_NUM_THREADS"] {
+        // SAFETY: commands fix their threads before any work starts; until then the only other thread is the one that waits for Ctrl-C,
+        // which reads no environment.
+        unsafe { std::env::set_var(name, threads.to_string()) };
+    }
 }
