@@ -51,6 +51,10 @@ pub struct BatchSpec {
     pub clips: usize,
     /// Size of each clip; the data are resized, cut and converted between grey and RGB to fit.
     pub clip: ClipSpec,
+    /// Pixels along height and width whose mean is one of `clip`'s: the data are fitted to frames that many times as large first; 1 for none
+    /// (SWGAN below its full size).
+    #[serde(default = "one")]
+    pub averaged: usize,
     /// Distance between the frames of a clip in its source; shortened for sources that are too short (MoCoGAN: 2).
     pub frame_stride: usize,
     /// Single frames drawn apart from the clips, 0 for none (MoCoGAN's image discriminator).
@@ -74,6 +78,7 @@ impl BatchSpec {
         Self {
             clips,
             clip,
+            averaged: 1,
             frame_stride: 1,
             images: 0,
             labels: Vec::new(),
@@ -82,6 +87,12 @@ impl BatchSpec {
             flip: false,
             pixels,
         }
+    }
+
+    /// Size that the data are fitted to, before [`averaged`](Self::averaged).
+    pub fn fitted(&self) -> ClipSpec {
+        let ClipSpec { height, width, .. } = self.clip;
+        ClipSpec { height: height * self.averaged, width: width * self.averaged, ..self.clip }
     }
 
     /// Checks that the data have as many classes as the model is made for. Fewer are refused like more: a model would make, and its
@@ -102,6 +113,10 @@ impl BatchSpec {
         }
         Ok(())
     }
+}
+
+fn one() -> usize {
+    1
 }
 
 /// What `--set` takes to make `key` hold `count`.

@@ -23,6 +23,21 @@ pub trait Dataset: Send + Sync {
     /// [`vg_core::Error::Data`] for a clip or frame past the end; errors of the disk for sets that are read from files.
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames>;
 
+    /// The same frames fitted to `averaged` times `size` and [averaged](Frames::averaged) to it.
+    ///
+    /// # Errors
+    /// As [`Dataset::read`].
+    fn read_averaged(
+        &self,
+        clip: usize,
+        picks: &[usize],
+        size: FrameSize,
+        averaged: usize,
+    ) -> Result<Frames> {
+        let frames = self.read(clip, picks, size.enlarged(averaged))?;
+        Ok(if averaged == 1 { frames } else { frames.averaged(averaged) })
+    }
+
     /// Where in a longer clip a shorter one begins.
     fn start(&self) -> Start {
         Start::Anywhere
@@ -63,6 +78,15 @@ impl<D: Dataset + ?Sized> Dataset for Box<D> {
     }
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
         (**self).read(clip, picks, size)
+    }
+    fn read_averaged(
+        &self,
+        clip: usize,
+        picks: &[usize],
+        size: FrameSize,
+        averaged: usize,
+    ) -> Result<Frames> {
+        (**self).read_averaged(clip, picks, size, averaged)
     }
     fn start(&self) -> Start {
         (**self).start()

@@ -30,6 +30,11 @@ pub struct FrameSize {
 }
 
 impl FrameSize {
+    /// `times` as high and wide.
+    pub fn enlarged(self, times: usize) -> Self {
+        Self { height: self.height * times, width: self.width * times, ..self }
+    }
+
     /// Bytes of one 8-bit frame.
     pub fn bytes(self) -> usize {
         self.height * self.width * self.channels
@@ -112,6 +117,23 @@ impl Frames {
         self.data.chunks_exact(self.size().bytes().max(1))
     }
 
+    /// Means over squares of `side x side` pixels, rounded to the nearest (halves to even); `side` divides height and width.
+    pub fn averaged(&self, side: usize) -> Self {
+        let size =
+            FrameSize { height: self.height / side, width: self.width / side, channels: self.channels };
+        let mut out = Self::black(self.frames, size);
+        let (row, channels) = (self.width * self.channels, self.channels);
+        let rows = self.data.chunks_exact(row * side).zip(out.data.chunks_exact_mut(size.width * channels));
+        for (rows, target) in rows {
+            for (at, value) in target.iter_mut().enumerate() {
+                let first = at / channels * side * channels + at % channels;
+                let square = (0..side).flat_map(|y| (0..side).map(move |x| y * row + first + x * channels));
+                *value = mean(square.map(|at| u32::from(rows[at])).sum(), (side * side) as u32);
+            }
+        }
+        out
+    }
+
     /// The same frames with 1 or 3 channels: RGB to grey by BT.601 luma, grey to RGB by repetition.
     pub fn with_channels(self, channels: usize) -> Self {
         let data = match (self.channels, channels) {
@@ -121,6 +143,13 @@ impl Frames {
         };
         Self { channels, data, ..self }
     }
+}
+
+/// `sum / count`, rounded to the nearest, halves to even.
+fn mean(sum: u32, count: u32) -> u8 {
+    let (below, rest) = (sum / count, 2 * (sum % count));
+    let up = rest > count || (rest == count && below % 2 == 1);
+    (below + u32::from(up)) as u8
 }
 
 /// BT.601 luma of packed RGB, rounded as Pillow's mode `L`.
@@ -161,6 +190,17 @@ mod tests {
         let size = FrameSize { height: 2, width: 3, channels };
         let data = (0..frames * size.bytes()).map(|i| (i * 7 % 256) as u8).collect();
         Frames::from_bytes(frames, size, data).unwrap()
+    }
+
+    #[test]
+    fn averages_are_rounded_to_even() {
+        let size = FrameSize { height: 2, width: 4, channels: 2 };
+        // Two squares; channel 0 sums to 2 and 6 (halves), channel 1 to 765 (191.25) and 3.
+        let rows = vec![0, 255, 1, 255, 3, 0, 1, 1, 0, 255, 1, 0, 1, 1, 1, 1];
+        let frames = Frames::from_bytes(1, size, rows).unwrap().averaged(2);
+        assert_eq!((frames.height, frames.width, frames.channels), (1, 2, 2));
+        assert_eq!(frames.data, [0, 191, 2, 1]);
+        assert_eq!(ramp(3, 1).averaged(1), ramp(3, 1));
     }
 
     #[test]

@@ -197,6 +197,58 @@ fn caches_serve_again_notice_changes_and_heal() {
     );
 }
 
+/// Frames below the full size of a growing model come from the decoded ones, not from the files.
+#[test]
+fn averages_are_made_once_from_the_decoded_frames() {
+    let folder = Folder::new();
+    // Left half 10, right half 21: averages of a whole row are 15.5, to even 16.
+    let split = |frames: usize| {
+        let size = FrameSize { height: 8, width: 8, channels: 1 };
+        let data = (0..frames * 64).map(|i| if i % 8 < 4 { 10 } else { 21 }).collect();
+        Frames::from_bytes(frames, size, data).unwrap()
+    };
+    folder.put("clips/a.gif", &split(3));
+    folder.put("clips/b.gif", &split(5));
+    let messages = Arc::new(Messages::default());
+    let options = OpenOptions { progress: messages.clone(), ..folder.options() };
+    let set = folder.open(&options).unwrap();
+    let size = |side| FrameSize { height: side, width: side, channels: 1 };
+    for (side, values) in [(2, vec![10, 21, 10, 21]), (1, vec![16])] {
+        let frames = set.read_averaged(1, &[4, 0], size(side), 8 / side).unwrap();
+        assert_eq!(frames.data, values.repeat(2), "{side}");
+        assert_eq!(frames, set.read(1, &[4, 0], size(8)).unwrap().averaged(8 / side));
+    }
+    assert_eq!(set.read_averaged(0, &[2], size(8), 1).unwrap(), set.read(0, &[2], size(8)).unwrap());
+
+    // Three caches; averages are not made again by another reader, and are of other content than frames decoded to their size.
+    let caches = || std::fs::read_dir(folder.path("cache")).unwrap().map(|e| e.unwrap().path());
+    let index = |side: usize| {
+        caches()
+            .find(|p| p.to_string_lossy().contains(&format!("-{side}x{side}x1-")))
+            .unwrap()
+            .join("index.json")
+    };
+    assert_eq!(caches().count(), 3);
+    let made = std::fs::metadata(index(2)).unwrap().modified().unwrap();
+    let again = folder.open(&options).unwrap();
+    assert_eq!(again.read_averaged(0, &[0], size(2), 4).unwrap().data, [10, 21, 10, 21]);
+    assert_eq!(std::fs::metadata(index(2)).unwrap().modified().unwrap(), made);
+
+    // Damaged whole frames are decoded again before they are averaged.
+    std::fs::remove_dir_all(index(2).parent().unwrap()).unwrap();
+    for shard in std::fs::read_dir(index(8).parent().unwrap()).unwrap().map(|e| e.unwrap().path()) {
+        if shard.extension().is_some_and(|e| e == "bin") {
+            let mut bytes = std::fs::read(&shard).unwrap();
+            let last = bytes.len() - 1;
+            bytes[last] ^= 1;
+            std::fs::write(&shard, bytes).unwrap();
+        }
+    }
+    let set = folder.open(&options).unwrap();
+    assert_eq!(set.read_averaged(1, &[4], size(2), 4).unwrap().data, [10, 21, 10, 21]);
+    assert!(messages.0.lock().unwrap().pop().unwrap().contains("damaged"));
+}
+
 #[test]
 fn emoji_clips_keep_every_second_frame_and_split_by_glyph() {
     let folder = Folder::new();

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// A worker begins another shard when its own is this long.
-const SHARD_BYTES: u64 = 256 << 20;
+pub(super) const SHARD_BYTES: u64 = 256 << 20;
 
 /// Builds the cache `folder` (made anew) for `recipe` at `size`.
 ///
@@ -212,7 +212,7 @@ impl Made {
     }
 }
 
-fn write_index(path: &Path, index: &Index) -> Result<()> {
+pub(super) fn write_index(path: &Path, index: &Index) -> Result<()> {
     let json = serde_json::to_vec(index).map_err(|e| Error::format(path, e.to_string()))?;
     write_atomic(path, |out| {
         let mut write = || {

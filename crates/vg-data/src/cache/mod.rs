@@ -5,6 +5,7 @@
 //! a header of 32 bytes (magic, version, height, width, channels as little-endian u32, zeros) and raw u8 frames `T, H, W, C`, clip
 //! after clip. Folders are built under a temporary name and renamed, so they are whole or absent; a damaged one is built again.
 
+mod average;
 mod build;
 mod parts;
 mod shard;

@@ -110,10 +110,20 @@ impl Dataset for Parts {
     }
 
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
+        self.read_averaged(clip, picks, size, 1)
+    }
+
+    fn read_averaged(
+        &self,
+        clip: usize,
+        picks: &[usize],
+        size: FrameSize,
+        averaged: usize,
+    ) -> Result<Frames> {
         crate::procedural::check_picks(&self.info, self.frames(clip), clip, picks)?;
         let (file, range) = &self.parts[clip];
         let picks: Vec<usize> = picks.iter().map(|pick| range.start + pick).collect();
-        self.stored.read(*file, &picks, size)
+        self.stored.read_averaged(*file, &picks, size, averaged)
     }
 
     fn report(&self) -> &Report {

@@ -3,14 +3,14 @@
 use std::{
     collections::{HashMap, HashSet},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::UNIX_EPOCH,
 };
 
 use sha2::{Digest, Sha256};
 use vg_core::{Error, Result, SourceInfo};
 
-use super::{Config, Recipe, VERSION, build::build, store::Store};
+use super::{Config, Recipe, VERSION, average::average, build::build, store::Store};
 use crate::{
     dataset::{Dataset, Report, Skipped, Start},
     decode::{Fit, Origin},
@@ -25,7 +25,23 @@ pub(crate) struct Stored {
     /// Index into the recipe's items and number of frames, by clip.
     clips: Vec<(usize, usize)>,
     report: Report,
-    stores: Mutex<HashMap<FrameSize, Arc<Store>>>,
+    stores: Mutex<Stores>,
+}
+
+type Stores = HashMap<Form, Arc<Store>>;
+
+/// What the frames of a store are: of a size, each pixel the mean of `averaged x averaged`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Form {
+    pub size: FrameSize,
+    pub averaged: usize,
+}
+
+impl Form {
+    /// Frames that are decoded to their size.
+    fn decoded(size: FrameSize) -> Self {
+        Self { size, averaged: 1 }
+    }
 }
 
 impl Stored {
@@ -43,7 +59,7 @@ impl Stored {
             classes: recipe.groups.iter().map(|g| (g.name.clone(), g.classes.clone())).collect(),
             fingerprint: fingerprint(&recipe, &store),
         };
-        let stores = Mutex::new(HashMap::from([(size, store)]));
+        let stores = Mutex::new(HashMap::from([(Form::decoded(size), store)]));
         Ok(Self { info, recipe, config, clips, report, stores })
     }
 
@@ -61,32 +77,64 @@ impl Stored {
         self.clips[clip].0
     }
 
-    fn store(&self, size: FrameSize) -> Result<Arc<Store>> {
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = stores.get(&size) {
+    fn store(&self, form: Form) -> Result<Arc<Store>> {
+        self.made(&mut lock(&self.stores), form)
+    }
+
+    fn made(&self, stores: &mut Stores, form: Form) -> Result<Arc<Store>> {
+        if let Some(store) = stores.get(&form) {
             return Ok(Arc::clone(store));
         }
-        let store = Arc::new(open_or_build(&self.recipe, size, &self.config)?);
+        let store = match form.averaged {
+            1 => open_or_build(&self.recipe, form.size, &self.config)?,
+            _ => self.averaged(stores, form)?,
+        };
         if !store.clips().iter().map(|clip| (clip.item, clip.frames)).eq(self.clips.iter().copied()) {
             return Err(Error::Data(format!(
                 "{}: the files have changed since the data set was opened; start again",
                 self.info.name
             )));
         }
-        stores.insert(size, Arc::clone(&store));
+        let store = Arc::new(store);
+        stores.insert(form, Arc::clone(&store));
         Ok(store)
     }
 
-    /// Forgets a damaged store and its folder, so that the next call builds it again.
-    fn discard(&self, size: FrameSize, damaged: &Arc<Store>) -> Result<()> {
-        let mut stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
-        // Another thread may have replaced it already.
-        if stores.get(&size).is_some_and(|store| Arc::ptr_eq(store, damaged)) {
-            stores.remove(&size);
-            let (_, folder) = place(&self.recipe, size, &self.config)?;
-            if folder.exists() {
-                std::fs::remove_dir_all(&folder).map_err(Error::io("removing the damaged cache", &folder))?;
+    /// Opens a store of averages, or makes it from the one of whole frames, which is built again when it is damaged.
+    fn averaged(&self, stores: &mut Stores, form: Form) -> Result<Store> {
+        let (key, folder) = place(&self.recipe, form, &self.config)?;
+        if let Ok(store) = Store::open(&folder, &key, form.size) {
+            return Ok(store);
+        }
+        let whole = Form::decoded(form.size.enlarged(form.averaged));
+        let make = |store: &Store| average(store, &key, form, &self.config.folder, &folder);
+        let store = self.made(stores, whole)?;
+        match make(&store) {
+            Err(Error::Format { problem, .. }) => {
+                self.config.progress.message(&format!("{problem}; it is built again"));
+                self.forget(stores, whole)?;
+                make(&*self.made(stores, whole)?)?;
             }
+            other => other?,
+        }
+        Store::open(&folder, &key, form.size)
+    }
+
+    /// Forgets a damaged store and its folder, so that the next call builds it again.
+    fn discard(&self, form: Form, damaged: &Arc<Store>) -> Result<()> {
+        let mut stores = lock(&self.stores);
+        // Another thread may have replaced it already.
+        if stores.get(&form).is_some_and(|store| Arc::ptr_eq(store, damaged)) {
+            self.forget(&mut stores, form)?;
+        }
+        Ok(())
+    }
+
+    fn forget(&self, stores: &mut Stores, form: Form) -> Result<()> {
+        stores.remove(&form);
+        let (_, folder) = place(&self.recipe, form, &self.config)?;
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder).map_err(Error::io("removing the damaged cache", &folder))?;
         }
         Ok(())
     }
@@ -114,13 +162,24 @@ impl Dataset for Stored {
     }
 
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
+        self.read_averaged(clip, picks, size, 1)
+    }
+
+    fn read_averaged(
+        &self,
+        clip: usize,
+        picks: &[usize],
+        size: FrameSize,
+        averaged: usize,
+    ) -> Result<Frames> {
         crate::procedural::check_picks(&self.info, self.frames(clip), clip, picks)?;
-        let store = self.store(size)?;
+        let form = Form { size, averaged };
+        let store = self.store(form)?;
         match self.pick(&store, clip, picks, size) {
             Err(Error::Format { problem, .. }) => {
                 self.config.progress.message(&format!("{problem}; it is built again"));
-                self.discard(size, &store)?;
-                self.pick(&*self.store(size)?, clip, picks, size)
+                self.discard(form, &store)?;
+                self.pick(&*self.store(form)?, clip, picks, size)
             }
             other => other,
         }
@@ -139,7 +198,7 @@ fn open_or_build(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<St
     if size.bytes() == 0 || ![1, 3].contains(&size.channels) {
         return Err(Error::Data(format!("{}: frames of {size} cannot be made", recipe.name)));
     }
-    let (key, folder) = place(recipe, size, config)?;
+    let (key, folder) = place(recipe, Form::decoded(size), config)?;
     match Store::open(&folder, &key, size) {
         Ok(store) => {
             // A strict reader must not take over what a lenient one left out.
@@ -177,7 +236,8 @@ fn check_classes(recipe: &Recipe, store: &Store, report: &Report) -> Result<()> 
 }
 
 /// Key and folder of a cache.
-fn place(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<(String, PathBuf)> {
+fn place(recipe: &Recipe, form: Form, config: &Config) -> Result<(String, PathBuf)> {
+    let Form { size, averaged } = form;
     let mut hash = Sha256::new();
     let Recipe { name, split, keep_every, min_frames, .. } = recipe;
     hash.update(format!("{VERSION}\n{name}\n{split}\n{keep_every}\n{size}\n"));
@@ -186,6 +246,9 @@ fn place(recipe: &Recipe, size: FrameSize, config: &Config) -> Result<(String, P
     }
     if recipe.fit == Fit::Stretch {
         hash.update("stretched\n");
+    }
+    if averaged > 1 {
+        hash.update(format!("averaged {averaged}\n"));
     }
     for path in recipe.items.iter().flat_map(|item| item.origin.files()) {
         let meta = path.metadata().map_err(Error::io("reading", path))?;
@@ -210,4 +273,8 @@ fn fingerprint(recipe: &Recipe, store: &Store) -> String {
     let mut digits = format!("{:x}", hash.finalize());
     digits.truncate(16);
     format!("{}-1/{}/{digits}", recipe.name.split(':').next().unwrap_or_default(), recipe.split)
+}
+
+fn lock(stores: &Mutex<Stores>) -> MutexGuard<'_, Stores> {
+    stores.lock().unwrap_or_else(PoisonError::into_inner)
 }

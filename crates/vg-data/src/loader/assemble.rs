@@ -35,7 +35,7 @@ fn values(plan: &Plan, spec: &BatchSpec, draws: &[Draw]) -> Result<Vec<f32>> {
     let per_clip = picked * crate::FrameSize::from(spec.clip).bytes();
     let mut values = vec![0.0; draws.len() * per_clip];
     values.par_chunks_exact_mut(per_clip).zip(draws).try_for_each(|(out, draw)| {
-        let frames = plan.dataset().read(draw.clip, &draw.picks, size)?;
+        let frames = plan.dataset().read_averaged(draw.clip, &draw.picks, size, spec.averaged)?;
         scatter_planes(&frames, &table, draw.mirror, out);
         Ok::<(), Error>(())
     })?;
@@ -62,10 +62,11 @@ fn labels(plan: &Plan, group: &str, draws: &[Draw]) -> Result<Tensor> {
 fn check(plan: &Plan, spec: &BatchSpec) -> Result<()> {
     let name = &plan.info().name;
     let clip = spec.clip;
-    if spec.clips == 0 || clip.frames == 0 || clip.height == 0 || clip.width == 0 || spec.frame_stride == 0 {
+    let counts = [spec.clips, clip.frames, clip.height, clip.width, spec.frame_stride, spec.averaged];
+    if counts.contains(&0) {
         return Err(Error::Data(format!(
-            "{name}: a batch needs at least one clip, frame, row and column and a frame stride of at least 1; asked for {} clips of {clip}, stride {}",
-            spec.clips, spec.frame_stride
+            "{name}: a batch needs at least one clip, frame, row and column, a frame stride and an averaged square of at least 1; asked for {} clips of {clip}, stride {}, averaged {}",
+            spec.clips, spec.frame_stride, spec.averaged
         )));
     }
     if clip.channels != 1 && clip.channels != 3 {

@@ -223,7 +223,7 @@ impl VideoTrainer {
         self.critic_params.set_lr(lr);
     }
 
-    /// All frames of a clip, at the width and height of the stage, as the official data have them.
+    /// All frames of a clip, at the width and height of the stage, as the official data have them: means of the full size.
     fn clip(&self) -> ClipSpec {
         let side = 1 << self.stage().size;
         ClipSpec { height: side, width: side, ..self.config.clip_spec() }
@@ -232,8 +232,10 @@ impl VideoTrainer {
 
 impl Trainer for VideoTrainer {
     fn needs(&self) -> BatchSpec {
-        let spec = BatchSpec::clips(self.stage().batch, self.clip(), Pixels::Symmetric);
-        BatchSpec { flip: self.config.train.flip, ..spec }
+        let clip = self.clip();
+        let averaged = self.config.clip.side / clip.height;
+        let spec = BatchSpec::clips(self.stage().batch, clip, Pixels::Symmetric);
+        BatchSpec { flip: self.config.train.flip, averaged, ..spec }
     }
 
     fn step(&mut self, batch: &Batch, cx: &mut StepCx<'_>) -> Result<()> {

@@ -40,7 +40,7 @@ pub fn start(args: &Args) -> Result<Done> {
         Description { setup: &setup, probe: &probe, record: &record, folder: &planned }.print(args.json)?;
         return Ok(Done::Good);
     }
-    let mut loader = vg_data::source(data.open(probe.needs.clip.into())?, seed);
+    let mut loader = vg_data::source(data.open(probe.needs.fitted().into())?, seed);
     plan::check_data(&mut loader, &probe.needs)?;
     let from = args.from.as_deref().map(starting_point).transpose()?;
     if let Some(checkpoint) = &from {
@@ -98,7 +98,7 @@ pub fn resume(args: &Args, path: &Path) -> Result<Done> {
     let checkpoint = folder.newest_checkpoint()?;
     let threads = threads::fix(args.threads)?;
     let probe = Probe::of(&*setup.experiment, &Init::cpu(record.seed))?;
-    let mut loader = vg_data::source(record.data.open(probe.needs.clip.into())?, record.seed);
+    let mut loader = vg_data::source(record.data.open(probe.needs.fitted().into())?, record.seed);
     plan::check_data(&mut loader, &probe.needs)?;
     let made = checkpoint.progress();
     let steps = plan::steps(args, record.content.clips, &probe.needs)?;
