@@ -30,8 +30,8 @@ impl Lanes {
     #[inline(always)]
     fn with(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
         let mut out = [0.0; 8];
-        for i in 0..8 {
-            out[i] = f(self.0[i], other.0[i]);
+        for (o, (a, b)) in out.iter_mut().zip(self.0.into_iter().zip(other.0)) {
+            *o = f(a, b);
         }
         Self(out)
     }

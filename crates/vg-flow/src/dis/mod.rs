@@ -78,9 +78,11 @@ impl Dis {
         if height.min(width) < LEAST {
             return Err(FlowError::TooSmall { method: "dense inverse search", least: LEAST, height, width });
         }
+        let t=std::time::Instant::now();
         let coarsest = coarsest_scale(height, width);
         let finest = self.finest_scale.min(coarsest);
         let levels = Level::pyramid(from, to, finest..=coarsest);
+        if std::env::var("FLOWT").is_ok() { eprintln!("TIME pyr {:?}", t.elapsed()); }
         let (u, v) = self.coarse_to_fine(&levels);
         let mut data = resize::displacements(&u, height, width, width as f32 / u.width as f32);
         data.append(&mut resize::displacements(&v, height, width, height as f32 / v.height as f32));
@@ -111,11 +113,15 @@ impl Dis {
                 };
                 (u, v) = (larger(&u, along_x), larger(&v, along_y));
             }
+            let t0 = std::time::Instant::now();
             let patches = self.search.run(level, &u, &v);
+            let t1 = std::time::Instant::now();
             densify::densify(level, &patches, &mut u, &mut v);
+            let t2 = std::time::Instant::now();
             if let Some(refinement) = &self.refinement {
                 refinement.run(level, &mut u, &mut v);
             }
+            if std::env::var("FLOWT").is_ok() { eprintln!("TIME {width} {:?} {:?} {:?}", t1-t0, t2-t1, t2.elapsed()); }
         }
         (u, v)
     }

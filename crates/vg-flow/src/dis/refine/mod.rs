@@ -48,7 +48,7 @@ impl Default for Refinement {
             fixed_points: 5,
             sweeps: 5,
             omega: 1.6,
-            weights: Weights { alpha: 20.0, delta: 5.0, gamma: 10.0, zeta: 0.1, epsilon: 0.001 },
+            weights: Weights { alpha: 20.0, delta: 5.0, gamma: 10.0, zeta: 0.1, epsilon: 0.01 },
         }
     }
 }
