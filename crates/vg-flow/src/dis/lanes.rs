@@ -35,13 +35,6 @@ impl Lanes {
         }
         Self(out)
     }
-
-    /// Sum of the eight, in a fixed order.
-    #[inline(always)]
-    pub fn sum(self) -> f32 {
-        let [a, b, c, d, e, f, g, h] = self.0;
-        ((a + e) + (c + g)) + ((b + f) + (d + h))
-    }
 }
 
 impl Add for Lanes {

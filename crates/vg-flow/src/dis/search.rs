@@ -124,6 +124,7 @@ struct Patch {
     /// Differences of the frames.
     differences: Rows,
     sums: [[f32; PATCH]; 5],
+    halves: [[f32; PATCH / 2]; 5],
 }
 
 impl Patch {
@@ -150,8 +151,8 @@ impl Patch {
         columns(|r, c| gx[r][c] * gx[r][c], xx);
         columns(|r, c| gx[r][c] * gy[r][c], xy);
         columns(|r, c| gy[r][c] * gy[r][c], yy);
-        self.gradient = [sum(x), sum(y)];
-        let [xx, xy, yy] = [sum(xx), sum(xy), sum(yy)];
+        let [x, y, xx, xy, yy] = totals(&self.sums, &mut self.halves);
+        self.gradient = [x, y];
         let determinant = xx * yy - xy * xy;
         // OpenCV's EPS: nothing to follow in a patch without texture.
         let determinant = if determinant.abs() < 0.001 { 0.001 } else { determinant };
@@ -175,18 +176,14 @@ impl Patch {
         columns(|r, c| d[r][c] * d[r][c], squares);
         columns(|r, c| d[r][c] * gx[r][c], slope_x);
         columns(|r, c| d[r][c] * gy[r][c], slope_y);
-        let total = sum(sums);
-        let mean = total / (PATCH * PATCH) as f32;
-        Match {
-            distance: sum(squares) - mean * total,
-            slope: [
-                sum(slope_x) - mean * self.gradient[0],
-                sum(slope_y) - mean * self.gradient[1],
-            ],
-        }
+        let [sum, squares, slope_x, slope_y, _] = totals(&self.sums, &mut self.halves);
+        let mean = sum / (PATCH * PATCH) as f32;
+        let slope = [slope_x - mean * self.gradient[0], slope_y - mean * self.gradient[1]];
+        Match { distance: squares - mean * sum, slope }
     }
 
-    /// Gradient steps from a vector with its match. A result more than a patch away from the start is given up for the start.
+    /// Gradient steps from a vector with its match, until the match gets no better. A result more than a patch away from the start is given
+    /// up for the start. Unlike OpenCV's, it is not a step past the best match that was seen (README).
     ///
     /// The gradients are 8 times the derivative, so that each step is an eighth of a Gauss-Newton step.
     #[inline(always)]
@@ -194,16 +191,19 @@ impl Patch {
         let [xx, xy, yy] = self.inverse;
         let Start { mut vector, mut found } = start;
         let mut least = f32::INFINITY;
+        let mut best = vector;
         for step in 0..steps {
             if step > 0 {
                 found = self.compare(to, vector);
             }
+            if found.distance >= least {
+                vector = best;
+                break;
+            }
+            best = vector;
             let [dx, dy] = found.slope;
             vector[0] -= xx * dx + xy * dy;
             vector[1] -= xy * dx + yy * dy;
-            if found.distance >= least {
-                break;
-            }
             least = found.distance;
         }
         let (du, dv) = (vector[0] - start.vector[0], vector[1] - start.vector[1]);
@@ -215,18 +215,25 @@ impl Patch {
 #[inline(always)]
 fn columns(value: impl Fn(usize, usize) -> f32, out: &mut [f32; PATCH]) {
     for (c, out) in out.iter_mut().enumerate() {
-        let mut sum = value(0, c);
-        for r in 1..PATCH {
-            sum += value(r, c);
-        }
-        *out = sum;
+        let upper = (value(0, c) + value(1, c)) + (value(2, c) + value(3, c));
+        let lower = (value(4, c) + value(5, c)) + (value(6, c) + value(7, c));
+        *out = upper + lower;
     }
 }
 
-/// Sum of a row, in a fixed order.
+/// Sums of rows, in a fixed order; `halves` is room for what is between.
 #[inline(always)]
-fn sum([a, b, c, d, e, f, g, h]: &[f32; PATCH]) -> f32 {
-    ((a + e) + (c + g)) + ((b + f) + (d + h))
+fn totals<const N: usize>(rows: &[[f32; PATCH]; N], halves: &mut [[f32; PATCH / 2]; N]) -> [f32; N] {
+    for (half, row) in halves.iter_mut().zip(rows) {
+        for (c, half) in half.iter_mut().enumerate() {
+            *half = row[c] + row[c + PATCH / 2];
+        }
+    }
+    let mut totals = [0.0; N];
+    for (total, [a, b, c, d]) in totals.iter_mut().zip(&*halves) {
+        *total = (a + c) + (b + d);
+    }
+    totals
 }
 
 /// Rows of eight bilinear samples below one another.
