@@ -203,7 +203,7 @@ mod tests {
             assert!(twice.data.iter().zip(&plain).all(|(a, b)| *a == 2.0 * b));
             let mut cleared = row.to_vec();
             layout.clear_outside(&mut cleared);
-            assert_eq!(cleared.iter().sum::<f32>(), plain.iter().sum());
+            assert_eq!(cleared.iter().sum::<f32>(), plain.iter().sum::<f32>());
         }
     }
 }
