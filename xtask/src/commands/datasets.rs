@@ -148,7 +148,7 @@ impl Parts {
 /// What a download of a part transfers at most.
 fn bytes(part: &Part) -> u64 {
     let package = part.sources.iter().find_map(|s| match s {
-        Source::Npm(p) | Source::Pypi(p) => Some(p.bytes),
+        Source::Npm(p) | Source::Pypi(p) | Source::Apt(p) => Some(p.bytes),
         Source::Url { .. } => None,
     });
     package.unwrap_or_else(|| part.files.iter().map(|f| f.bytes).sum())
