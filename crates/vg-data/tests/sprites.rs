@@ -35,7 +35,7 @@ fn package(folder: &Path) {
                 let picture = image::RgbaImage::from_pixel(
                     12,
                     8,
-                    image::Rgba([30 * place as u8, 200, number as u8, alpha]),
+                    image::Rgba([30 * place as u8, 200, 60 * number as u8, alpha]),
                 );
                 picture.save(folder.join(format!("images-avatar-{body}-{name}.png"))).unwrap();
             }

@@ -116,7 +116,7 @@ mod tests {
             2,
             1,
             SIZE,
-            Values::Floats(vec![0.0, 5.0, -5.0, 0.0, 0.0, 9.0, 0.0, 0.0, 0.0, 5.0, -5.0, 0.0]),
+            Values::Floats(vec![0.0, 5.0, -5.0, 0.0, 0.0, 5.0, 0.0, 0.0, 0.0, 5.0, -5.0, 0.0]),
         )
         .unwrap();
         let picture = flow(&map, 5.0).unwrap().data;

@@ -98,7 +98,7 @@ fn light(stream: &mut Stream) -> Light {
         _ => Light {
             sun: towards(stream, 0.25),
             sun_colour: scale([0.66, 0.44, 0.24], between(stream, 0.8, 1.1)),
-            ambient: scale([0.34, 0.33, 0.42], between(stream, 0.8, 1.1)),
+            ambient: scale([0.42, 0.40, 0.48], between(stream, 0.85, 1.15)),
             zenith: [0.25, 0.30, 0.52],
             horizon: [0.94, 0.68, 0.46],
             clouds: between(stream, 0.0, 0.5),

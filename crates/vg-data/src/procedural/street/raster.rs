@@ -147,6 +147,9 @@ impl Seen {
 pub(super) fn footprint(along: Vec3, normal: Vec3, depth: f32, focal: f32, u: Vec3, v: Vec3) -> (f32, f32) {
     let facing = dot(along, normal).abs().max(0.02 * dot(along, along).sqrt());
     let straight = depth / focal;
-    let slant = |axis: Vec3| straight * (1.0 + (dot(along, axis) / facing).powi(2)).sqrt();
+    let slant = |axis: Vec3| {
+        let slope = dot(along, axis) / facing;
+        straight * (1.0 + slope * slope).sqrt()
+    };
     (slant(u), slant(v))
 }
