@@ -15,7 +15,7 @@
 //! |---|---|
 //! | [`procedural`] | sets made in code from a seed |
 //! | [`maps`] | condition maps beside the frames |
-//! | [`folder`], [`strips`], [`emoji`], [`mnist`] | sets made of files |
+//! | [`folder`], [`strips`], [`emoji`], [`mnist`], [`sprites`] | sets made of files |
 //! | [`manual`] | sets that a person fetches; [`kth`] and [`weizmann`] know the names of their files |
 //! | [`settings`] | options in the name of a set |
 //! | [`decode`] | GIF, WebP, APNG, Y4M, image sequences, and videos through ffmpeg |
@@ -61,5 +61,5 @@ pub use decode::Ffmpeg;
 pub use flow::FlowMethod;
 pub use frames::{FrameSize, Frames};
 pub use loader::{Loader, source};
-pub use open::{NAMES, OpenOptions, Split, groups, open, recipe};
+pub use open::{NAMES, OpenOptions, PATHS, Split, groups, open, path, recipe};
 pub use progress::{Progress, Silent, Unit};

@@ -175,7 +175,7 @@ pub const NAMES: &[&str] = &[
 /// # Errors
 /// [`Error::Unknown`] for another name, [`Error::Data`] for a set that is not downloaded or has no clips.
 pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
-    if !NAMES.contains(&settings::base(name)) && !is_path(name) {
+    if !NAMES.contains(&settings::base(name)) && path(name).is_none() {
         let known = NAMES.iter().copied().chain(PATHS.iter().copied());
         return Err(Error::unknown("data set", settings::base(name), known));
     }
@@ -196,14 +196,15 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     }
 }
 
-fn is_path(name: &str) -> bool {
-    PATHS
-        .iter()
-        .any(|known| name.split_once(':').is_some_and(|(form, _)| known.starts_with(&format!("{form}:"))))
-}
-
 /// How sets with a path are written.
-const PATHS: [&str; 6] = ["folder:PATH", "strips:PATH", "cityscapes:DIR", "maps:DIR", "face:DIR", "pose:DIR"];
+pub const PATHS: &[&str] =
+    &["folder:PATH", "strips:PATH", "cityscapes:DIR", "maps:DIR", "face:DIR", "pose:DIR"];
+
+/// The form and the path of a set that is named by a path, such as `folder` and `clips/`, options included; none for other sets.
+pub fn path(name: &str) -> Option<(&str, &str)> {
+    let known = |form: &str| PATHS.iter().any(|known| known.split(':').next() == Some(form));
+    name.split_once(':').filter(|(form, path)| known(form) && !path.is_empty())
+}
 
 fn with_flow(set: Box<dyn Dataset>, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     let (method, cache, progress) =
