@@ -6,7 +6,7 @@ use vg_core::Result;
 
 use super::{
     face,
-    pictures::{Picture, Window, same_size},
+    pictures::{Picture, Window, dimensions, same_size},
     pose,
     sequences::{Sequence, Stream},
 };
@@ -27,8 +27,7 @@ pub(super) fn window(sequence: &Sequence) -> Result<Option<Window>> {
     else {
         return Ok(None);
     };
-    let size = Picture::read(frame)?.size;
-    Ok(Some(face::window(&face::landmarks(points)?, (size.height, size.width))))
+    Ok(Some(face::window(&face::landmarks(points)?, dimensions(frame)?)))
 }
 
 /// The conditions of frame `k` at the size `to`, `C, H, W` bytes.
@@ -50,14 +49,13 @@ pub(super) fn draw(
     }
     let mut out = Vec::new();
     let mut add = |picture: &Picture| out.extend(by_channel(&picture.nearest(to, stretch), 3));
-    let size = Picture::read(frame)?.size;
     if let Some(path) = sequence.of(Stream::DensePose).get(k) {
         let dense = Picture::read(path)?;
         same_size(path, (dense.size.height, dense.size.width), frame)?;
         add(&dense);
     }
     if let Some(path) = sequence.of(Stream::OpenPose).get(k) {
-        add(&pose::draw(path, (size.height, size.width))?);
+        add(&pose::draw(path, dimensions(frame)?)?);
     }
     Ok(out)
 }

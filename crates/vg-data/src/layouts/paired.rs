@@ -200,10 +200,9 @@ impl Paired {
         let window = conditions::window(sequence)?;
         let each = |(k, frame): (usize, &PathBuf)| match what {
             What::Frames => {
-                let picture = Picture::read(frame)?;
-                Ok(window
-                    .map_or_else(|| Ok(picture.clone()), |window| picture.cut_of(window, frame))?
-                    .smooth(to, stretch))
+                let whole = Picture::read(frame)?;
+                let kept = window.map(|window| whole.cut_of(window, frame)).transpose()?;
+                Ok(kept.unwrap_or(whole).smooth(to, stretch))
             }
             What::Conditions => conditions::draw(sequence, k, window, to, stretch),
             What::Labels => {

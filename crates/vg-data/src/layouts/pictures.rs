@@ -147,17 +147,25 @@ impl Numbers {
     }
 }
 
+/// Height and width of a picture, from the begin of its file.
+///
+/// # Errors
+/// [`Error::Io`] for a file that cannot be read, [`Error::Format`] for one that is no picture.
+pub(super) fn dimensions(path: &Path) -> Result<(usize, usize)> {
+    let reader = image::ImageReader::open(path).map_err(Error::io("reading", path))?;
+    let reader = reader.with_guessed_format().map_err(Error::io("reading", path))?;
+    let damaged = |e| Error::format(path, format!("damaged, or not a picture ({e})"));
+    let (width, height) = reader.into_dimensions().map_err(damaged)?;
+    Ok((height as usize, width as usize))
+}
+
 /// Refuses a map that is not as large as its frame.
 ///
 /// # Errors
 /// [`Error::Format`] that names both files and sizes.
 pub(super) fn same_size(path: &Path, (height, width): (usize, usize), frame: &Path) -> Result<()> {
-    let reader = image::ImageReader::open(frame).map_err(Error::io("reading", frame))?;
-    let reader = reader.with_guessed_format().map_err(Error::io("reading", frame))?;
-    let (w, h) = reader
-        .into_dimensions()
-        .map_err(|e| Error::format(frame, format!("damaged, or not a picture ({e})")))?;
-    if (h as usize, w as usize) != (height, width) {
+    let (h, w) = dimensions(frame)?;
+    if (h, w) != (height, width) {
         let problem = format!(
             "{width}x{height} pixels, but its frame {} has {w}x{h}; both must have one size",
             frame.display()

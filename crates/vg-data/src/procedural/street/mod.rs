@@ -6,8 +6,11 @@
 //! high.
 
 mod camera;
+mod chance;
+mod figures;
 mod layout;
 mod motion;
+mod outlook;
 mod paint;
 mod raster;
 mod scene;
