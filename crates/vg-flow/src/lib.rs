@@ -25,6 +25,7 @@
 //! | [`Flow::end_point_error`] | distance of two flows |
 //! | [`flo`] | `.flo` files |
 //! | [`wheel`] | flows as colours |
+//! | `raft` (feature `raft`) | RAFT-small, a network whose weights come from a file |
 
 mod confidence;
 mod dis;
@@ -32,6 +33,8 @@ mod error;
 pub mod flo;
 mod flow;
 mod picture;
+#[cfg(feature = "raft")]
+pub mod raft;
 mod simd;
 mod warp;
 pub mod wheel;

@@ -10,6 +10,10 @@ pub(crate) trait Kernel {
 
 /// Runs a kernel with the widest vectors that this CPU has.
 pub(crate) fn run(kernel: impl Kernel) {
+    #[cfg(test)]
+    if PORTABLE.get() {
+        return kernel.run();
+    }
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: the CPU has AVX2, the one feature that the function is compiled for.
@@ -22,4 +26,10 @@ pub(crate) fn run(kernel: impl Kernel) {
 #[target_feature(enable = "avx2")]
 fn with_avx2(kernel: impl Kernel) {
     kernel.run();
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Whether kernels of this thread run as on a CPU without wider vectors.
+    pub(crate) static PORTABLE: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }

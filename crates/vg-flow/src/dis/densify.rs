@@ -36,10 +36,10 @@ impl simd::Kernel for Densify<'_> {
             let (y, x) = (i * self.patches.stride, j * self.patches.stride);
             // A patch that lies outside altogether still covers its pixels, with copies of the border.
             let at = (y as f32 + vector[1], x as f32 + vector[0]);
-            let mut sampled = Sampler::new(&self.level.to, at.0, at.1, PATCH as f32, 0.0);
+            let sampled = Sampler::new(&self.level.to, at.0, at.1, PATCH as f32, 0.0);
             for r in 0..PATCH {
                 let place = (y + r) * width + x..(y + r) * width + x + PATCH;
-                let difference = sampled.row(r) - Lanes::load(&self.level.from.data[place.clone()]);
+                let difference = Lanes(sampled.row(r)) - Lanes::load(&self.level.from.data[place.clone()]);
                 let weight = difference.map(|d| 1.0 / if d.abs() > 1.0 { d.abs() } else { 1.0 });
                 let add = |to: &mut [f32], what: Lanes| {
                     let to: &mut [f32; PATCH] = to.first_chunk_mut().expect("eight pixels");

@@ -30,17 +30,10 @@ impl Lanes {
     #[inline(always)]
     fn with(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
         let mut out = [0.0; 8];
-        for i in 0..8 {
-            out[i] = f(self.0[i], other.0[i]);
+        for (o, (a, b)) in out.iter_mut().zip(self.0.into_iter().zip(other.0)) {
+            *o = f(a, b);
         }
         Self(out)
-    }
-
-    /// Sum of the eight, in a fixed order.
-    #[inline(always)]
-    pub fn sum(self) -> f32 {
-        let [a, b, c, d, e, f, g, h] = self.0;
-        ((a + e) + (c + g)) + ((b + f) + (d + h))
     }
 }
 

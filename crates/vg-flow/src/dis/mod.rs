@@ -142,4 +142,26 @@ mod tests {
         assert_eq!(coarsest_scale(16, 17), 0);
         assert_eq!(coarsest_scale(16, 512), 1);
     }
+
+    #[test]
+    fn bits_do_not_depend_on_the_cpu() {
+        let (height, width) = (61, 83);
+        let frame = |shift: f32| -> Vec<f32> {
+            let value = |i: usize| {
+                let (y, x) = ((i / width) as f32, (i % width) as f32 + shift);
+                127.5 + 50.0 * (0.4 * x + 0.1 * y).sin() + 40.0 * (0.2 * x - 0.3 * y).cos()
+            };
+            (0..height * width).map(value).collect()
+        };
+        let (a, b) = (frame(1.7), frame(0.0));
+        let (a, b) = (Gray::new(height, width, &a).unwrap(), Gray::new(height, width, &b).unwrap());
+        let dis = Dis::medium().finest_scale(0);
+        let best = dis.flow(&a, &b).unwrap();
+        crate::simd::PORTABLE.set(true);
+        let portable = dis.flow(&a, &b).unwrap();
+        crate::simd::PORTABLE.set(false);
+        let bits = |flow: &Flow| flow.data.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&best), bits(&portable));
+        assert!((best.at(30, 40)[0] - 1.7).abs() < 0.1);
+    }
 }

@@ -1,7 +1,6 @@
 //! A vector for each patch of a grid, by gradient steps on the difference of two frames.
 
 use super::PATCH;
-use super::lanes::Lanes;
 use super::plane::{Framed, MARGIN, Plane};
 use super::pyramid::Level;
 use crate::simd;
@@ -40,8 +39,10 @@ impl Search {
             vectors.extend(centres.map(|x| [u.row(y)[x], v.row(y)[x]]));
         }
         let mut patches = Patches { stride: self.stride, rows, columns, vectors };
+        let mut patch = Box::new(Patch::default());
         for backwards in [false, true] {
-            simd::run(Pass { level, steps: self.steps / 2, backwards, patches: &mut patches });
+            let (patches, patch) = (&mut patches, &mut *patch);
+            simd::run(Pass { level, steps: self.steps / 2, backwards, patches, patch });
         }
         patches
     }
@@ -54,6 +55,7 @@ struct Pass<'a> {
     /// From the bottom right to the top left instead of the other way round.
     backwards: bool,
     patches: &'a mut Patches,
+    patch: &'a mut Patch,
 }
 
 impl simd::Kernel for Pass<'_> {
@@ -61,24 +63,28 @@ impl simd::Kernel for Pass<'_> {
     fn run(self) {
         let Patches { stride, rows, columns, vectors } = self.patches;
         let (rows, columns, stride) = (*rows, *columns, *stride);
+        let to = &self.level.to;
         for k in 0..rows * columns {
             let k = if self.backwards { rows * columns - 1 - k } else { k };
             let (i, j) = (k / columns, k % columns);
-            let patch = Patch::cut(self.level, i * stride, j * stride);
+            self.patch.cut(self.level, i * stride, j * stride);
             // The neighbours that this scan has visited.
             let (beside, over) = if self.backwards {
-                ((j + 1 < columns).then(|| vectors[k + 1]), (i + 1 < rows).then(|| vectors[k + columns]))
+                ((j + 1 < columns).then_some(k + 1), (i + 1 < rows).then_some(k + columns))
             } else {
-                ((j > 0).then(|| vectors[k - 1]), (i > 0).then(|| vectors[k - columns]))
+                (k.checked_sub(1).filter(|_| j > 0), k.checked_sub(columns))
             };
-            let mut start = (vectors[k], patch.compare(&self.level.to, vectors[k]));
-            for vector in [beside, over].into_iter().flatten().filter(|n| *n != vectors[k]) {
-                let match_ = patch.compare(&self.level.to, vector);
-                if match_.distance < start.1.distance {
-                    start = (vector, match_);
+            let mut start = Start { vector: vectors[k], found: self.patch.compare(to, vectors[k]) };
+            for neighbour in [beside, over] {
+                let Some(vector) = neighbour.map(|n| vectors[n]) else { continue };
+                if vector != vectors[k] {
+                    let found = self.patch.compare(to, vector);
+                    if found.distance < start.found.distance {
+                        start = Start { vector, found };
+                    }
                 }
             }
-            vectors[k] = patch.descend(&self.level.to, start, self.steps);
+            vectors[k] = self.patch.descend(to, start, self.steps);
         }
     }
 }
@@ -92,95 +98,142 @@ struct Match {
     slope: [f32; 2],
 }
 
-/// A patch of the first frame.
+/// Where the descent of a patch begins.
+#[derive(Clone, Copy)]
+struct Start {
+    vector: [f32; 2],
+    found: Match,
+}
+
+type Rows = [[f32; PATCH]; PATCH];
+
+/// A patch of the first frame, with room for what is computed from it. It lies on the heap: the compiler joins stores to memory into vectors,
+/// not sums that stay in registers.
+#[derive(Default)]
 struct Patch {
     /// Top and left pixel.
     y: f32,
     x: f32,
-    values: [Lanes; PATCH],
-    along_x: [Lanes; PATCH],
-    along_y: [Lanes; PATCH],
+    values: Rows,
+    along_x: Rows,
+    along_y: Rows,
     /// Sums of the gradients along x and y.
-    sums: [f32; 2],
+    gradient: [f32; 2],
+    /// Inverse of the structure tensor: its entries xx, xy and yy.
+    inverse: [f32; 3],
+    /// Differences of the frames.
+    differences: Rows,
+    sums: [[f32; PATCH]; 5],
+    halves: [[f32; PATCH / 2]; 5],
 }
 
 impl Patch {
+    /// Takes another patch.
     #[inline(always)]
-    fn cut(level: &Level, y: usize, x: usize) -> Self {
-        let cut = |plane: &Plane| -> [Lanes; PATCH] {
-            let mut rows = [Lanes::default(); PATCH];
+    fn cut(&mut self, level: &Level, y: usize, x: usize) {
+        (self.y, self.x) = (y as i32 as f32, x as i32 as f32);
+        let width = level.from.width;
+        let pairs = [
+            (&level.from, &mut self.values),
+            (&level.along_x, &mut self.along_x),
+            (&level.along_y, &mut self.along_y),
+        ];
+        for (plane, rows) in pairs {
+            let pixels = &plane.data[y * width + x..][..(PATCH - 1) * width + PATCH];
             for (r, row) in rows.iter_mut().enumerate() {
-                *row = Lanes::load(&plane.data[(y + r) * plane.width + x..]);
+                *row = *pixels[r * width..].first_chunk().expect("eight pixels");
             }
-            rows
-        };
-        let (values, along_x, along_y) = (cut(&level.from), cut(&level.along_x), cut(&level.along_y));
-        let mut sums = [Lanes::default(); 2];
-        for (gx, gy) in along_x.iter().zip(&along_y) {
-            sums = [sums[0] + *gx, sums[1] + *gy];
         }
-        Self { y: y as f32, x: x as f32, values, along_x, along_y, sums: sums.map(Lanes::sum) }
+        let (gx, gy) = (&self.along_x, &self.along_y);
+        let [x, y, xx, xy, yy] = &mut self.sums;
+        columns(|r, c| gx[r][c], x);
+        columns(|r, c| gy[r][c], y);
+        columns(|r, c| gx[r][c] * gx[r][c], xx);
+        columns(|r, c| gx[r][c] * gy[r][c], xy);
+        columns(|r, c| gy[r][c] * gy[r][c], yy);
+        let [x, y, xx, xy, yy] = totals(&self.sums, &mut self.halves);
+        self.gradient = [x, y];
+        let determinant = xx * yy - xy * xy;
+        // OpenCV's EPS: nothing to follow in a patch without texture.
+        let determinant = if determinant.abs() < 0.001 { 0.001 } else { determinant };
+        self.inverse = [yy / determinant, -xy / determinant, xx / determinant];
     }
 
     /// Compares the patch with the other frame at a vector `[u, v]`, sampled bilinearly, one pixel of the patch at least inside the frame.
     #[inline(always)]
-    fn compare(&self, to: &Framed, vector: [f32; 2]) -> Match {
+    fn compare(&mut self, to: &Framed, vector: [f32; 2]) -> Match {
         let reach = (PATCH - 1) as f32;
-        let mut sampled = Sampler::new(to, self.y + vector[1], self.x + vector[0], reach, 1.0);
-        let [mut sum, mut squares, mut slope_x, mut slope_y] = [Lanes::default(); 4];
-        for r in 0..PATCH {
-            let difference = sampled.row(r) - self.values[r];
-            sum = sum + difference;
-            squares = squares + difference * difference;
-            slope_x = slope_x + difference * self.along_x[r];
-            slope_y = slope_y + difference * self.along_y[r];
+        let sampler = Sampler::new(to, self.y + vector[1], self.x + vector[0], reach, 1.0);
+        for (r, (differences, values)) in self.differences.iter_mut().zip(&self.values).enumerate() {
+            let sampled = sampler.row(r);
+            for ((difference, sample), value) in differences.iter_mut().zip(sampled).zip(values) {
+                *difference = sample - value;
+            }
         }
-        let mean = sum.sum() / (PATCH * PATCH) as f32;
-        Match {
-            distance: squares.sum() - mean * sum.sum(),
-            slope: [slope_x.sum() - mean * self.sums[0], slope_y.sum() - mean * self.sums[1]],
-        }
+        let (d, gx, gy) = (&self.differences, &self.along_x, &self.along_y);
+        let [sums, squares, slope_x, slope_y, _] = &mut self.sums;
+        columns(|r, c| d[r][c], sums);
+        columns(|r, c| d[r][c] * d[r][c], squares);
+        columns(|r, c| d[r][c] * gx[r][c], slope_x);
+        columns(|r, c| d[r][c] * gy[r][c], slope_y);
+        let [sum, squares, slope_x, slope_y, _] = totals(&self.sums, &mut self.halves);
+        let mean = sum / (PATCH * PATCH) as f32;
+        let slope = [slope_x - mean * self.gradient[0], slope_y - mean * self.gradient[1]];
+        Match { distance: squares - mean * sum, slope }
     }
 
-    /// Gradient steps from a vector with its match. A result more than a patch away from the start is given up for the start.
+    /// Gradient steps from a vector with its match, until the match gets no better. A result more than a patch away from the start is given
+    /// up for the start. Unlike OpenCV's, it is not a step past the best match that was seen (README).
     ///
     /// The gradients are 8 times the derivative, so that each step is an eighth of a Gauss-Newton step.
     #[inline(always)]
-    fn descend(&self, to: &Framed, start: ([f32; 2], Match), steps: usize) -> [f32; 2] {
-        let inverse = self.inverse();
-        let (mut vector, mut at) = start;
+    fn descend(&mut self, to: &Framed, start: Start, steps: usize) -> [f32; 2] {
+        let [xx, xy, yy] = self.inverse;
+        let Start { mut vector, mut found } = start;
         let mut least = f32::INFINITY;
+        let mut best = vector;
         for step in 0..steps {
             if step > 0 {
-                at = self.compare(to, vector);
+                found = self.compare(to, vector);
             }
-            let [dx, dy] = at.slope;
-            vector[0] -= inverse[0] * dx + inverse[1] * dy;
-            vector[1] -= inverse[1] * dx + inverse[2] * dy;
-            if at.distance >= least {
+            if found.distance >= least {
+                vector = best;
                 break;
             }
-            least = at.distance;
+            best = vector;
+            let [dx, dy] = found.slope;
+            vector[0] -= xx * dx + xy * dy;
+            vector[1] -= xy * dx + yy * dy;
+            least = found.distance;
         }
-        let (du, dv) = (vector[0] - start.0[0], vector[1] - start.0[1]);
-        if du * du + dv * dv <= (PATCH * PATCH) as f32 { vector } else { start.0 }
+        let (du, dv) = (vector[0] - start.vector[0], vector[1] - start.vector[1]);
+        if du * du + dv * dv <= (PATCH * PATCH) as f32 { vector } else { start.vector }
     }
+}
 
-    /// Inverse of the structure tensor: its entries xx, xy and yy.
-    #[inline(always)]
-    fn inverse(&self) -> [f32; 3] {
-        let [mut xx, mut xy, mut yy] = [Lanes::default(); 3];
-        for (gx, gy) in self.along_x.iter().zip(&self.along_y) {
-            xx = xx + *gx * *gx;
-            xy = xy + *gx * *gy;
-            yy = yy + *gy * *gy;
-        }
-        let [xx, xy, yy] = [xx.sum(), xy.sum(), yy.sum()];
-        let determinant = xx * yy - xy * xy;
-        // OpenCV's EPS: nothing to follow in a patch without texture.
-        let determinant = if determinant.abs() < 0.001 { 0.001 } else { determinant };
-        [yy / determinant, -xy / determinant, xx / determinant]
+/// Sums of the columns of `PATCH` rows.
+#[inline(always)]
+fn columns(value: impl Fn(usize, usize) -> f32, out: &mut [f32; PATCH]) {
+    for (c, out) in out.iter_mut().enumerate() {
+        let upper = (value(0, c) + value(1, c)) + (value(2, c) + value(3, c));
+        let lower = (value(4, c) + value(5, c)) + (value(6, c) + value(7, c));
+        *out = upper + lower;
     }
+}
+
+/// Sums of rows, in a fixed order; `halves` is room for what is between.
+#[inline(always)]
+fn totals<const N: usize>(rows: &[[f32; PATCH]; N], halves: &mut [[f32; PATCH / 2]; N]) -> [f32; N] {
+    for (half, row) in halves.iter_mut().zip(rows) {
+        for (c, half) in half.iter_mut().enumerate() {
+            *half = row[c] + row[c + PATCH / 2];
+        }
+    }
+    let mut totals = [0.0; N];
+    for (total, [a, b, c, d]) in totals.iter_mut().zip(&*halves) {
+        *total = (a + c) + (b + d);
+    }
+    totals
 }
 
 /// Rows of eight bilinear samples below one another.
@@ -188,13 +241,8 @@ pub(super) struct Sampler<'a> {
     /// The pixels from the first one on.
     pixels: &'a [f32],
     pitch: usize,
-    /// Weights of the right and of the lower pixel.
-    right: Lanes,
-    left: Lanes,
-    lower: Lanes,
-    upper: Lanes,
-    /// The last row of pixels, blended along x.
-    last: Lanes,
+    /// Weights of a pixel, its right, its lower and its lower right neighbour.
+    weights: [f32; 4],
 }
 
 impl<'a> Sampler<'a> {
@@ -202,37 +250,30 @@ impl<'a> Sampler<'a> {
     #[inline(always)]
     pub fn new(to: &'a Framed, y: f32, x: f32, before: f32, behind: f32) -> Self {
         let place = |p: f32, size: usize| {
-            let p = p.max(-before).min(size as f32 - behind) + MARGIN as f32;
-            let whole = p as usize;
-            (whole, p - whole as f32)
+            let p = p.max(-before).min(size as i32 as f32 - behind) + MARGIN as f32;
+            // Through i32: conversions of longer numbers take several instructions.
+            let whole = p as i32;
+            (whole as usize, p - whole as f32)
         };
         let ((row, lower), (column, right)) = (place(y, to.height), place(x, to.width));
         let pixels = &to.data[row * to.pitch + column..][..PATCH * to.pitch + PATCH + 1];
-        let mut sampler = Self {
-            pixels,
-            pitch: to.pitch,
-            right: Lanes::splat(right),
-            left: Lanes::splat(1.0 - right),
-            lower: Lanes::splat(lower),
-            upper: Lanes::splat(1.0 - lower),
-            last: Lanes::default(),
+        let (left, upper) = (1.0 - right, 1.0 - lower);
+        let weights = [upper * left, upper * right, lower * left, lower * right];
+        Self { pixels, pitch: to.pitch, weights }
+    }
+
+    /// Row `r` of the samples.
+    #[inline(always)]
+    pub fn row(&self, r: usize) -> [f32; PATCH] {
+        let pixels = |r: usize| -> &[f32; PATCH + 1] {
+            self.pixels[r * self.pitch..].first_chunk().expect("nine pixels")
         };
-        sampler.last = sampler.along_x(0);
-        sampler
-    }
-
-    #[inline(always)]
-    fn along_x(&self, r: usize) -> Lanes {
-        let row = &self.pixels[r * self.pitch..][..PATCH + 1];
-        Lanes::load(row) * self.left + Lanes::load(&row[1..]) * self.right
-    }
-
-    /// Row `r` of the samples; rows are asked for one after another.
-    #[inline(always)]
-    pub fn row(&mut self, r: usize) -> Lanes {
-        let next = self.along_x(r + 1);
-        let samples = self.last * self.upper + next * self.lower;
-        self.last = next;
-        samples
+        let (above, below) = (pixels(r), pixels(r + 1));
+        let [a, b, c, d] = self.weights;
+        let mut out = [0.0; PATCH];
+        for (i, out) in out.iter_mut().enumerate() {
+            *out = (above[i] * a + above[i + 1] * b) + (below[i] * c + below[i + 1] * d);
+        }
+        out
     }
 }

@@ -48,7 +48,7 @@ impl Default for Refinement {
             fixed_points: 5,
             sweeps: 5,
             omega: 1.6,
-            weights: Weights { alpha: 20.0, delta: 5.0, gamma: 10.0, zeta: 0.1, epsilon: 0.001 },
+            weights: Weights { alpha: 20.0, delta: 5.0, gamma: 10.0, zeta: 0.1, epsilon: 0.01 },
         }
     }
 }
@@ -79,7 +79,7 @@ impl simd::Kernel for Refine<'_> {
             derivatives,
             flow: [Split::of(self.u, layout), Split::of(self.v, layout)],
             change: [Split::zeros(self.u.height, layout), Split::zeros(self.u.height, layout)],
-            terms: Terms::new(2 * self.settings.sweeps + 1, layout),
+            terms: Terms::new(2 * self.settings.sweeps + 1, self.settings.omega, layout),
         };
         let mut scratch = Scratch::new(layout);
         for _ in 0..self.settings.fixed_points {

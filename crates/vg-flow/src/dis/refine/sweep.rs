@@ -43,14 +43,14 @@ impl Sweep<'_> {
         let s_above = eights(above, at.own, count);
         let (own_u, around_u) = cells(u, y, parity);
         let (own_v, around_v) = cells(v, y, parity);
-        let (omega, keep) = (Lanes::splat(self.omega), Lanes::splat(1.0 - self.omega));
+        let keep = Lanes::splat(1.0 - self.omega);
         for k in 0..count {
             let edges = (Lanes(s[k]), Lanes(s_left[k]), Lanes(s_above[k]));
             let (du, dv, a12) = (Lanes(own_u[k]), Lanes(own_v[k]), Lanes(a12[k]));
             let pull_u = around_u.pull(k, edges.0, edges.1, edges.2);
             let pull_v = around_v.pull(k, edges.0, edges.1, edges.2);
-            let du = keep * du + omega * (pull_u + Lanes(b1[k]) - a12 * dv) * Lanes(inverse11[k]);
-            let dv = keep * dv + omega * (pull_v + Lanes(b2[k]) - a12 * du) * Lanes(inverse22[k]);
+            let du = keep * du + (pull_u + Lanes(b1[k]) - a12 * dv) * Lanes(inverse11[k]);
+            let dv = keep * dv + (pull_v + Lanes(b2[k]) - a12 * du) * Lanes(inverse22[k]);
             (own_u[k], own_v[k]) = (du.0, dv.0);
         }
     }

@@ -9,12 +9,13 @@ use super::rows::{Bundle, EIGHT, Layout, Split, eights, eights_mut};
 /// 0. `s`, the weight of the edges from a pixel to the right and downwards,
 /// 1. `a12`, which couples `du` and `dv`,
 /// 2. `b1` and 3. `b2`, the right sides,
-/// 4. `1 / a11` and 5. `1 / a22`, the reciprocals of the diagonal, 0 for cells without a pixel.
+/// 4. `omega / a11` and 5. `omega / a22`, from the diagonal and the over-relaxation; 0 for cells without a pixel.
 pub(super) struct Terms {
     layout: Layout,
     /// Rows that are kept.
     kept: usize,
     rows: Bundle<6>,
+    omega: f32,
     /// What is above the first row: no edges.
     none: Vec<f32>,
 }
@@ -58,8 +59,8 @@ fn move_row(y: usize, flow: &[Split; 2], change: &[Split; 2], out: &mut [Vec<f32
 }
 
 impl Terms {
-    pub fn new(kept: usize, layout: Layout) -> Self {
-        Self { layout, kept, rows: Bundle::zeros(kept, layout), none: vec![0.0; layout.stride()] }
+    pub fn new(kept: usize, omega: f32, layout: Layout) -> Self {
+        Self { layout, kept, omega, rows: Bundle::zeros(kept, layout), none: vec![0.0; layout.stride()] }
     }
 
     /// The rows of the system for row `y`, and the weights of the edges from above.
@@ -89,7 +90,7 @@ impl Terms {
         } else {
             move_row(y + 1, flow, change, &mut scratch.moved[1]);
         }
-        let layout = self.layout;
+        let (layout, omega) = (self.layout, self.omega);
         // Read while this row is written.
         scratch.above.copy_from_slice(self.row(y).1);
         let [s, a12, b1, b2, inverse11, inverse22] = self.rows.get_mut(y % self.kept);
@@ -101,7 +102,7 @@ impl Terms {
         edges[layout.cell(-1)] = 0.0;
         edges[layout.cell(layout.width as isize - 1)] = 0.0;
         let edges = Edges { layout, below: if last { 0.0 } else { 1.0 }, s, right: edges, above };
-        edges.add_to_diagonal([a11, a22], [inverse11, inverse22]);
+        edges.invert_diagonal(omega, [a11, a22], [inverse11, inverse22]);
         edges.add_to_right_side(y, flow, [b1, b2]);
         layout.clear_outside(inverse11);
         layout.clear_outside(inverse22);
@@ -118,27 +119,32 @@ fn data_terms(
     out: [&mut [f32]; 5],
 ) {
     let count = layout.all_groups();
-    let derivatives = derivatives.map(|row| eights(row, 0, count));
+    let [t0, x0, y0, t1, x1, y1, t2, x2, y2] = derivatives.map(|row| eights(row, 0, count));
     let [du, dv] = change.map(|row| eights(row, 0, count));
     let [a11, a12, a22, b1, b2] = out.map(|row| eights_mut(row, 0, count));
-    let (zeta, epsilon) =
-        (Lanes::splat(weights.zeta * weights.zeta), Lanes::splat(weights.epsilon * weights.epsilon));
+    let (zeta, epsilon) = (weights.zeta * weights.zeta, weights.epsilon * weights.epsilon);
     let (delta, gamma) = (0.5 * weights.delta, 0.5 * weights.gamma);
     for k in 0..count {
-        let (du, dv) = (Lanes(du[k]), Lanes(dv[k]));
-        let [t0, x0, y0, t1, x1, y1, t2, x2, y2] = derivatives.map(|row| Lanes(row[k]));
-        let residual = |t: Lanes, x: Lanes, y: Lanes| t + x * du + y * dv;
-        let (r0, r1, r2) = (residual(t0, x0, y0), residual(t1, x1, y1), residual(t2, x2, y2));
-        // Derivative of the robust norm: one for the colour, one for both gradients together.
-        let colour = (r0 * r0 + epsilon).map(|q| delta / q.sqrt());
-        let gradient = (r1 * r1 + r2 * r2 + epsilon).map(|q| gamma / q.sqrt());
-        let (cx, cy) = (colour * x0, colour * y0);
-        a11[k] = (cx * x0 + gradient * (x1 * x1 + x2 * x2) + zeta).0;
-        a12[k] = (cx * y0 + gradient * (x1 * y1 + x2 * y2)).0;
-        a22[k] = (cy * y0 + gradient * (y1 * y1 + y2 * y2) + zeta).0;
-        let zero = Lanes::default();
-        b1[k] = (zero - cx * t0 - gradient * (x1 * t1 + x2 * t2)).0;
-        b2[k] = (zero - cy * t0 - gradient * (y1 * t1 + y2 * t2)).0;
+        let (du, dv) = (&du[k], &dv[k]);
+        let (t0, x0, y0) = (&t0[k], &x0[k], &y0[k]);
+        let (t1, x1, y1) = (&t1[k], &x1[k], &y1[k]);
+        let (t2, x2, y2) = (&t2[k], &x2[k], &y2[k]);
+        let mut out = [[0.0; EIGHT]; 5];
+        for i in 0..EIGHT {
+            let r0 = t0[i] + x0[i] * du[i] + y0[i] * dv[i];
+            let r1 = t1[i] + x1[i] * du[i] + y1[i] * dv[i];
+            let r2 = t2[i] + x2[i] * du[i] + y2[i] * dv[i];
+            // Derivative of the robust norm: one for the colour, one for both gradients together.
+            let colour = delta / (r0 * r0 + epsilon).sqrt();
+            let gradient = gamma / (r1 * r1 + r2 * r2 + epsilon).sqrt();
+            let (cx, cy) = (colour * x0[i], colour * y0[i]);
+            out[0][i] = cx * x0[i] + gradient * (x1[i] * x1[i] + x2[i] * x2[i]) + zeta;
+            out[1][i] = cx * y0[i] + gradient * (x1[i] * y1[i] + x2[i] * y2[i]);
+            out[2][i] = cy * y0[i] + gradient * (y1[i] * y1[i] + y2[i] * y2[i]) + zeta;
+            out[3][i] = -(cx * t0[i] + gradient * (x1[i] * t1[i] + x2[i] * t2[i]));
+            out[4][i] = -(cy * t0[i] + gradient * (y1[i] * t1[i] + y2[i] * t2[i]));
+        }
+        [a11[k], a12[k], a22[k], b1[k], b2[k]] = out;
     }
 }
 
@@ -150,12 +156,12 @@ fn smoothness(layout: Layout, weights: &Weights, moved: &[[Vec<f32>; 2]; 2], s: 
     let [[u, v], [u_below, v_below]] = moved;
     for parity in [0, 1] {
         let at = layout.offsets(parity);
-        let own = [u, v, u_below, v_below].map(|row| eights(row, at.own, count));
-        let right = [u, v].map(|row| eights(row, at.right, count));
+        let [u_right, v_right] = [u, v].map(|row| eights(row, at.right, count));
+        let [u, v, u_below, v_below] = [u, v, u_below, v_below].map(|row| eights(row, at.own, count));
         let s = eights_mut(s, at.own, count);
         for k in 0..count {
-            let [u, v, u_below, v_below] = own.map(|row| Lanes(row[k]));
-            let [u_right, v_right] = right.map(|row| Lanes(row[k]));
+            let (u, v, u_below, v_below) = (Lanes(u[k]), Lanes(v[k]), Lanes(u_below[k]), Lanes(v_below[k]));
+            let (u_right, v_right) = (Lanes(u_right[k]), Lanes(v_right[k]));
             let square = |a: Lanes, b: Lanes| (a - b) * (a - b);
             let sum = square(u_right, u) + square(u_below, u) + square(v_right, v) + square(v_below, v);
             s[k] = (sum + epsilon).map(|q| alpha / q.sqrt()).0;
@@ -177,9 +183,9 @@ struct Edges<'a> {
 }
 
 impl Edges<'_> {
-    /// Reciprocals of the diagonal: data terms and the weights of all edges.
+    /// `omega` over the diagonal: data terms and the weights of all edges.
     #[inline(always)]
-    fn add_to_diagonal(&self, data: [&[f32]; 2], inverse: [&mut [f32]; 2]) {
+    fn invert_diagonal(&self, omega: f32, data: [&[f32]; 2], inverse: [&mut [f32]; 2]) {
         let count = self.layout.groups;
         let below = Lanes::splat(self.below);
         let [inverse11, inverse22] = inverse;
@@ -193,8 +199,8 @@ impl Edges<'_> {
             for k in 0..count {
                 let horizontal = Lanes(right[k]) + Lanes(left[k]);
                 let sum = horizontal + Lanes(s[k]) * below + Lanes(above[k]);
-                inverse11[k] = (Lanes(a11[k]) + sum).map(|a| 1.0 / a).0;
-                inverse22[k] = (Lanes(a22[k]) + sum).map(|a| 1.0 / a).0;
+                inverse11[k] = (Lanes(a11[k]) + sum).map(|a| omega / a).0;
+                inverse22[k] = (Lanes(a22[k]) + sum).map(|a| omega / a).0;
             }
         }
     }
