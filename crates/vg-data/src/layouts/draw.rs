@@ -38,7 +38,7 @@ pub(super) fn curve(canvas: &mut Canvas, points: &[(f32, f32)]) {
                 let bend = (bc - ab) / ac;
                 // Points that turn back on themselves have no such parabola.
                 let runs = (b - a) * (c - b) > 0.0 && bend.abs() <= 1.0;
-                runs.then(|| fa + ab * (u - a) + bend * (u - a) * (u - b))
+                runs.then_some(fa + ab * (u - a) + bend * (u - a) * (u - b))
             }
             _ => None,
         }

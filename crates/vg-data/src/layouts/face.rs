@@ -82,7 +82,7 @@ pub(super) fn draw(points: &[(f32, f32)], window: Window, frame: &Picture) -> Pi
         for part in numbers.windows(3.min(numbers.len())).step_by(2) {
             curve(&mut canvas, &part.iter().map(|n| all[*n]).collect::<Vec<_>>());
         }
-        if numbers.len() > 3 && numbers.len() % 2 == 0 {
+        if numbers.len() > 3 && numbers.len().is_multiple_of(2) {
             curve(&mut canvas, &numbers[numbers.len() - 2..].iter().map(|n| all[*n]).collect::<Vec<_>>());
         }
         canvas.0.data
@@ -153,14 +153,14 @@ mod tests {
         let face: Vec<(f32, f32)> =
             (0..68).map(|k| (100.0 + (k % 17) as f32 * 2.5, 60.0 + (k / 17) as f32 * 10.0)).collect();
         assert_eq!(window(&face, (240, 320)), (17, 70, 100, 100));
-        assert_eq!(window(&face, (90, 320)), (22.min(0), 75, 90, 90));
+        assert_eq!(window(&face, (90, 320)), (0, 75, 90, 90));
     }
 
     #[test]
     fn the_forehead_is_the_mirrored_jaw() {
         let mut points = vec![(0.0, 0.0); 68];
-        for k in 0..17 {
-            points[k] = (k as f32, 10.0 + 6.0 * (8.0 - (k as f32 - 8.0).abs()));
+        for (k, point) in points.iter_mut().enumerate().take(17) {
+            *point = (k as f32, 10.0 + 6.0 * (8.0 - (k as f32 - 8.0).abs()));
         }
         let all = with_forehead(&points);
         assert_eq!((all.len(), all[68], all[75]), (83, (15.0, 6.0), (8.0, -22.0)));

@@ -65,7 +65,7 @@ impl Sequence {
 /// # Errors
 /// [`Error::Data`] for a folder that is missing or empty, and when numbers of sequences or of files differ.
 pub(super) fn find(root: &Path, split: Split, places: &[Place]) -> Result<Vec<Sequence>> {
-    let mut found: Vec<(Stream, PathBuf, Vec<(String, Vec<PathBuf>)>)> = Vec::new();
+    let mut found: Vec<(Stream, PathBuf, Vec<Named>)> = Vec::new();
     for place in places {
         let options = place.names.iter().map(|name| name.replace("{}", &split.to_string()));
         let options: Vec<String> = options.collect();
@@ -120,8 +120,11 @@ pub(super) fn find(root: &Path, split: Split, places: &[Place]) -> Result<Vec<Se
     (0..frames.len()).map(sequence).collect()
 }
 
+/// A folder's name and its files.
+type Named = (String, Vec<PathBuf>);
+
 /// Sub-folders with their files, or the files of the folder itself as one sequence without a name.
-fn sequences(folder: &Path, stream: Stream) -> Result<Vec<(String, Vec<PathBuf>)>> {
+fn sequences(folder: &Path, stream: Stream) -> Result<Vec<Named>> {
     let below = entries(folder)?;
     let folders: Vec<&PathBuf> = below.iter().filter(|path| path.is_dir()).collect();
     let fits = |path: &PathBuf| {
@@ -129,10 +132,10 @@ fn sequences(folder: &Path, stream: Stream) -> Result<Vec<(String, Vec<PathBuf>)
         path.is_file() && stream.endings().contains(&ending.as_str())
     };
     let files = |list: Vec<PathBuf>| list.into_iter().filter(fits).collect::<Vec<_>>();
-    let found: Vec<(String, Vec<PathBuf>)> = if folders.is_empty() {
+    let found: Vec<Named> = if folders.is_empty() {
         vec![(String::new(), files(below))]
     } else {
-        let of = |path: &PathBuf| -> Result<(String, Vec<PathBuf>)> {
+        let of = |path: &PathBuf| -> Result<Named> {
             let name = path.file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
             Ok((name, files(entries(path)?)))
         };

@@ -139,7 +139,7 @@ impl Draft<'_> {
             _ => 0.0,
         };
         let pace = speed[0].abs().max(speed[2].abs());
-        let (rate, phase) = (pace * 5.5 / size, between(self.stream, 0.0, 6.28));
+        let (rate, phase) = (pace * 5.5 / size, between(self.stream, 0.0, std::f32::consts::TAU));
         let swing = if pace > 0.0 { 0.42 } else { 0.0 };
         let mut add = |solid: Solid, own: Vec3, colour: Vec3, angle: f32, hangs: bool| {
             let home = Pose::at(at).turned(heading);

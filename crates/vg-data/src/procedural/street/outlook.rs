@@ -16,7 +16,7 @@ pub(super) fn drive(stream: &mut Stream) -> Drive {
         speed,
         turn: between(stream, 0.0, 0.07),
         rate: between(stream, 0.08, 0.25),
-        phase: between(stream, 0.0, 6.28),
+        phase: between(stream, 0.0, std::f32::consts::TAU),
         bend: if bends { side * between(stream, 0.004, 0.012) } else { 0.0 },
         bend_frames: between(stream, 15.0, 35.0),
         lane: between(stream, 1.45, 2.0),
