@@ -37,7 +37,7 @@ pub struct Args {
     /// TOML file with differences to the preset, such as `[train]` and `lr = 1e-4`
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    /// Data set, see `cargo xtask datasets`; `folder:PATH`, `strips:PATH` and the like take your own clips. `shapes` when absent
+    /// Data set, see `cargo xtask datasets`; `folder:PATH` and `strips:PATH` take your own clips. `shapes` when absent
     #[arg(long, value_name = "SET")]
     data: Option<String>,
     /// Part of the data set; `train` when absent
