@@ -97,8 +97,8 @@ impl Sprites {
             ("body".to_owned(), names(&BODIES)),
             ("segmentation".to_owned(), names(&CLASSES)),
         ]);
-        let actions = wardrobe.actions.join(" ");
-        let fingerprint = format!("sprites-1/{split}/seed {seed}/{clips} x {frames}/{actions}");
+        let drawings = wardrobe.fingerprint();
+        let fingerprint = format!("sprites-1/{split}/seed {seed}/{clips} x {frames}/{drawings}");
         let info = SourceInfo { name: "sprites".to_owned(), clips: clips as u64, classes, fingerprint };
         let rng = Rng::new(seed).child("sprites", split as u64);
         Ok(Self { info, wardrobe, rng, split, frames })

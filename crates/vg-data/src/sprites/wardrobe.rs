@@ -123,6 +123,17 @@ impl Wardrobe {
         Ok(Self { layers, order, actions })
     }
 
+    /// Tells layers and their frames apart from others.
+    pub(super) fn fingerprint(&self) -> String {
+        let mut hash = Sha256::new();
+        for (slot, layers) in self.layers.iter().flatten() {
+            layers
+                .iter()
+                .for_each(|(name, sheet)| hash.update(format!("{slot:?} {name} {:?}\n", sheet.actions)));
+        }
+        format!("{:x}", hash.finalize())[..16].to_owned()
+    }
+
     /// The layer of an outfit in a slot.
     pub(super) fn sheet(&self, outfit: &Outfit, slot: Slot) -> Option<&Sheet> {
         let choice = outfit.choices[slot as usize]?;
