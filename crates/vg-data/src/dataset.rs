@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use vg_core::{Result, SourceInfo};
 
-use crate::frames::{FrameSize, Frames};
+use crate::{
+    frames::{FrameSize, Frames},
+    maps::{self, Map, MapKind},
+};
 
 /// Clips by index, with labels; every method is a pure function of the data set.
 pub trait Dataset: Send + Sync {
@@ -36,6 +39,26 @@ pub trait Dataset: Send + Sync {
     ) -> Result<Frames> {
         let frames = self.read(clip, picks, size.enlarged(averaged))?;
         Ok(if averaged == 1 { frames } else { frames.averaged(averaged) })
+    }
+
+    /// Whether clips come with a kind of [map](crate::maps).
+    fn has_map(&self, _kind: MapKind) -> bool {
+        false
+    }
+
+    /// Maps over the frames `picks` of clip `clip`, fitted to `size` as the frames are; one for each kind, all of which the set
+    /// [has](Dataset::has_map).
+    ///
+    /// # Errors
+    /// As [`Dataset::read`]; [`vg_core::Error::Data`] for a map that the set lacks.
+    fn read_maps(
+        &self,
+        _clip: usize,
+        _picks: &[usize],
+        _size: FrameSize,
+        kinds: &[MapKind],
+    ) -> Result<Vec<Map>> {
+        Err(maps::none(&self.info().name, kinds))
     }
 
     /// Where in a longer clip a shorter one begins.
@@ -87,6 +110,18 @@ impl<D: Dataset + ?Sized> Dataset for Box<D> {
         averaged: usize,
     ) -> Result<Frames> {
         (**self).read_averaged(clip, picks, size, averaged)
+    }
+    fn has_map(&self, kind: MapKind) -> bool {
+        (**self).has_map(kind)
+    }
+    fn read_maps(
+        &self,
+        clip: usize,
+        picks: &[usize],
+        size: FrameSize,
+        kinds: &[MapKind],
+    ) -> Result<Vec<Map>> {
+        (**self).read_maps(clip, picks, size, kinds)
     }
     fn start(&self) -> Start {
         (**self).start()
