@@ -46,7 +46,14 @@ fn clamped_coordinates_have_no_gradient() {
     let grad = |u, v| {
         let flow = candle_core::Var::from_tensor(&even(u, v)).unwrap();
         let sum = warp(&image, flow.as_tensor()).unwrap().sum_all().unwrap();
-        backward(&sum).unwrap().get(flow.as_tensor()).unwrap().flatten_all().unwrap().to_vec1::<f64>().unwrap()
+        backward(&sum)
+            .unwrap()
+            .get(flow.as_tensor())
+            .unwrap()
+            .flatten_all()
+            .unwrap()
+            .to_vec1::<f64>()
+            .unwrap()
     };
     assert_eq!(grad(0.5, 0.0)[..6], [1.0, 1.0, 1.0, 1.0, 1.0, 0.0]);
     let down = grad(0.0, 0.5);
@@ -89,13 +96,17 @@ fn reflections_leave_the_border_out() {
 
 #[test]
 fn means_of_segments_are_constant_in_each_and_their_own_projection() {
-    let ids = Tensor::from_slice(&[7i64, 7, 26_001, 0, 7, 26_001, 1, 1, 1, 1, 1, 2], (2, 2, 3), &Device::Cpu).unwrap();
+    let ids = Tensor::from_slice(&[7i64, 7, 26_001, 0, 7, 26_001, 1, 1, 1, 1, 1, 2], (2, 2, 3), &Device::Cpu)
+        .unwrap();
     let segments = Segments::new(&ids).unwrap();
     assert_eq!(segments.sizes(0).collect::<Vec<_>>(), [(0, 1), (7, 3), (26_001, 2)]);
     let x = counting(&[2, 1, 2, 3]);
     let y = segments.mean(&x).unwrap();
     let (third, eighth) = (5.0 / 3.0, 8.0);
-    let want = tensor(&[third, third, 3.5, 3.0, third, 3.5, eighth, eighth, eighth, eighth, eighth, 11.0], &[2, 1, 2, 3]);
+    let want = tensor(
+        &[third, third, 3.5, 3.0, third, 3.5, eighth, eighth, eighth, eighth, eighth, 11.0],
+        &[2, 1, 2, 3],
+    );
     assert_close("means", &y, &want, 1e-14, 0.0);
     assert_close("again", &segments.mean(&y).unwrap(), &y, 1e-14, 0.0);
     assert_eq!(segments.means(&x, 1).unwrap()[&2], [11.0]);
@@ -116,8 +127,18 @@ fn labels_become_channels_and_strange_ones_are_named() {
 
 #[test]
 fn edges_lie_on_both_sides_of_a_border_between_instances() {
-    let ids = [[1.0, 1.0, 1.0, 1.0, 1.0], [1.0, 2.0, 2.0, 1.0, 1.0], [1.0, 2.0, 2.0, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0, 3.0]];
-    let want = [[0.0, 1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0, 0.0], [1.0, 1.0, 1.0, 1.0, 1.0], [0.0, 1.0, 1.0, 1.0, 1.0]];
+    let ids = [
+        [1.0, 1.0, 1.0, 1.0, 1.0],
+        [1.0, 2.0, 2.0, 1.0, 1.0],
+        [1.0, 2.0, 2.0, 1.0, 1.0],
+        [1.0, 1.0, 1.0, 1.0, 3.0],
+    ];
+    let want = [
+        [0.0, 1.0, 1.0, 0.0, 0.0],
+        [1.0, 1.0, 1.0, 1.0, 0.0],
+        [1.0, 1.0, 1.0, 1.0, 1.0],
+        [0.0, 1.0, 1.0, 1.0, 1.0],
+    ];
     let found = instance_edges(&tensor(&ids.concat(), &[1, 4, 5]), DType::F64).unwrap();
     assert_close("edges", &found, &tensor(&want.concat(), &[1, 1, 4, 5]), 0.0, 0.0);
 }

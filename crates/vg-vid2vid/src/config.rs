@@ -257,7 +257,8 @@ impl Config {
 
     /// Names of the maps that a frame is made from.
     pub fn map_names(&self) -> Vec<String> {
-        let maps = if self.maps.classes > 0 { crate::source::SEGMENTATION } else { crate::source::CONDITIONS };
+        let maps =
+            if self.maps.classes > 0 { crate::source::SEGMENTATION } else { crate::source::CONDITIONS };
         let mut names = vec![maps.to_owned()];
         if self.maps.instances || self.features.channels > 0 {
             names.push(crate::source::INSTANCES.to_owned());

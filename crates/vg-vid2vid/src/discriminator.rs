@@ -32,7 +32,13 @@ impl Discriminator {
     ///
     /// # Errors
     /// [`vg_core::Error::Weights`] when a name is taken.
-    pub fn new(source: &ParamSource, config: &Config, name: &str, inputs: usize, scales: usize) -> Result<Self> {
+    pub fn new(
+        source: &ParamSource,
+        config: &Config,
+        name: &str,
+        inputs: usize,
+        scales: usize,
+    ) -> Result<Self> {
         let (d, source) = (&config.discriminator, source.pp(name));
         let column = |k: usize| {
             let width = WIDEST_FIRST.min(d.width << (scales - 1 - k));

@@ -1,13 +1,13 @@
 //! One generator of a scale: the coarse one, or a finer one on top of the features of the one before.
 
 use candle_core::Tensor;
+use vg_core::grad::split;
 use vg_core::nn::ParamSource;
 use vg_core::ops::Activation;
 use vg_core::ops::blend::blend;
 use vg_core::ops::fold::swap_rows;
 use vg_core::ops::gates::activated_sum;
 use vg_core::ops::warp::warp;
-use vg_core::grad::split;
 use vg_core::{Error, Result};
 
 use crate::config::{Composition, Config, Norm};
@@ -130,7 +130,13 @@ impl Generator {
     ///
     /// # Errors
     /// [`Error::Shape`] for other channels or a size that cannot be halved as often.
-    pub fn prepare(&self, windows: &Tensor, steps: usize, coarse: &[Prepared], run: Run) -> Result<Vec<Prepared>> {
+    pub fn prepare(
+        &self,
+        windows: &Tensor,
+        steps: usize,
+        coarse: &[Prepared],
+        run: Run,
+    ) -> Result<Vec<Prepared>> {
         let (run, rows) = (run.steps(steps), swap_rows(windows, steps)?);
         let apart = |rows: &Tensor| split(&swap_rows(rows, windows.dim(0)? / steps)?, steps);
         let encoded = apart(&self.down_seg.forward(&rows, run)?)?;
@@ -139,7 +145,8 @@ impl Generator {
             Some(foreground) => {
                 let mut x = foreground.down.forward(&rows, run)?;
                 if !coarse.is_empty() {
-                    let features = coarse.iter().map(|c| Ok(c.foreground()?.0.clone())).collect::<Result<Vec<_>>>()?;
+                    let features =
+                        coarse.iter().map(|c| Ok(c.foreground()?.0.clone())).collect::<Result<Vec<_>>>()?;
                     let features = swap_rows(&vg_core::grad::join(&features)?, steps)?;
                     x = activated_sum(&x, &features, Activation::Identity)?;
                 }
@@ -148,7 +155,11 @@ impl Generator {
                 apart(&features)?.into_iter().zip(pictures).map(Some).collect()
             }
         };
-        Ok(encoded.into_iter().zip(foreground).map(|(encoded, foreground)| Prepared { encoded, foreground }).collect())
+        Ok(encoded
+            .into_iter()
+            .zip(foreground)
+            .map(|(encoded, foreground)| Prepared { encoded, foreground })
+            .collect())
     }
 
     /// The frame of one time step.
@@ -186,7 +197,8 @@ impl Generator {
             foreground_features: prepared.foreground.as_ref().map(|f| f.0.clone()),
         };
         if let Some(branch) = &self.flow {
-            let features = branch.branch.forward(&with(&x, coarse.and_then(|c| c.flow_features.as_ref()))?, run)?;
+            let features =
+                branch.branch.forward(&with(&x, coarse.and_then(|c| c.flow_features.as_ref()))?, run)?;
             let flow = (branch.flow.forward(&features, run)? * self.flow_scale)?;
             made.mask = Some(branch.mask.forward(&features, run)?);
             if !raw_only {
@@ -218,7 +230,8 @@ impl Generator {
         };
         if let (Some((where_, picture)), Composition::Replace) = (front, self.composition) {
             // Without warping this is the raw frame bit for bit.
-            made.frame = if made.warped.is_some() { layered(where_, picture, &made.frame)? } else { made.raw.clone() };
+            made.frame =
+                if made.warped.is_some() { layered(where_, picture, &made.frame)? } else { made.raw.clone() };
         }
         Ok(())
     }
@@ -262,7 +275,11 @@ struct Make<'a> {
 }
 
 impl Make<'_> {
-    fn sequence(&self, name: &str, fill: impl FnOnce(Builder<'_>) -> Result<Builder<'_>>) -> Result<Sequence> {
+    fn sequence(
+        &self,
+        name: &str,
+        fill: impl FnOnce(Builder<'_>) -> Result<Builder<'_>>,
+    ) -> Result<Sequence> {
         let source = self.source.pp(name);
         let builder = Builder::new(&source, Norm::Batch, self.config.train.recompute);
         Ok(fill(builder)?.finish())
@@ -287,7 +304,8 @@ impl Make<'_> {
     /// In finer generators the blocks are part of what doubles the size.
     fn branch(&self, residual: &str, up: &str, width: usize, blocks: usize) -> Result<Branch> {
         let times = self.times();
-        let (apart, within) = if self.scale == 0 { (blocks, 0) } else { (0, self.config.generator.local_blocks) };
+        let (apart, within) =
+            if self.scale == 0 { (blocks, 0) } else { (0, self.config.generator.local_blocks) };
         Ok(Branch {
             residual: self.sequence(residual, |b| b.blocks(width << times, apart))?,
             up: self.sequence(up, |b| b.blocks(width << times, within)?.up(width, times))?,

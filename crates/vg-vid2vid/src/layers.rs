@@ -138,8 +138,9 @@ impl Sequence {
             y = match layer {
                 Layer::Residual(_) if self.recompute => {
                     let layer = layer.clone();
-                    let again =
-                        recompute([&y], run.mode, move |[x], mode| Ok([layer.forward(x, Run { mode, ..run })?]));
+                    let again = recompute([&y], run.mode, move |[x], mode| {
+                        Ok([layer.forward(x, Run { mode, ..run })?])
+                    });
                     let [y] = again?;
                     y
                 }
@@ -172,7 +173,10 @@ impl<'a> Builder<'a> {
     pub(crate) fn entry(mut self, inputs: usize, outputs: usize) -> Result<Self> {
         let conv = Conv2d::new(inputs, outputs, settings(7), &self.source.pp(self.next + 1))?;
         let norm = Norm::new(self.norm, outputs, &self.source.pp(self.next + 2))?;
-        self.push(Unit { reflection: WIDE, kernel: Kernel::Plain(conv), norm, activation: Activation::Relu }, 4);
+        self.push(
+            Unit { reflection: WIDE, kernel: Kernel::Plain(conv), norm, activation: Activation::Relu },
+            4,
+        );
         Ok(self)
     }
 
@@ -187,7 +191,8 @@ impl<'a> Builder<'a> {
     pub(crate) fn down(mut self, width: usize, times: usize) -> Result<Self> {
         for step in 0..times {
             let (inputs, outputs) = (width << step, width << (step + 1));
-            let conv = Conv2d::new(inputs, outputs, settings(3).stride(2).padding(1), &self.source.pp(self.next))?;
+            let conv =
+                Conv2d::new(inputs, outputs, settings(3).stride(2).padding(1), &self.source.pp(self.next))?;
             self.halved(Kernel::Plain(conv), outputs)?;
         }
         Ok(self)

@@ -117,7 +117,8 @@ mod tests {
         assert_eq!(number(&masked_l1(&ones, &zeros, &mask).unwrap()), 0.25);
 
         for (error, trusted) in [(0.0816, 1.0), (0.082, 0.0)] {
-            let (a, b, flow) = (full(error, &[1, 3, 2, 2]), full(0.0, &[1, 3, 2, 2]), full(0.0, &[1, 2, 2, 2]));
+            let (a, b, flow) =
+                (full(error, &[1, 3, 2, 2]), full(0.0, &[1, 3, 2, 2]), full(0.0, &[1, 2, 2, 2]));
             let found = confidence(&a, &b, &flow).unwrap().mean_all().unwrap();
             assert_eq!(number(&found), trusted, "{error}");
         }

@@ -97,7 +97,9 @@ impl Judges {
             image: new("D", image, d.scales)?,
             // Official code: two sizes fewer than for whole frames.
             face: d.face.then(|| new("D_f", image, d.scales.saturating_sub(2).max(1))).transpose()?,
-            temporal: temporal.map(|name| new(name, config.temporal_channels(), d.scales)).collect::<Result<_>>()?,
+            temporal: temporal
+                .map(|name| new(name, config.temporal_channels(), d.scales))
+                .collect::<Result<_>>()?,
         })
     }
 }

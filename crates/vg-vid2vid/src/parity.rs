@@ -70,6 +70,9 @@ struct Reference {
     TTUR: bool,
     n_frames_bp: usize,
     finest_only: bool,
+    /// Of the benchmark alone.
+    #[serde(default, rename = "bench_chunks")]
+    _bench_chunks: usize,
 }
 
 impl Reference {
@@ -77,7 +80,11 @@ impl Reference {
         let base = Config::preset("paper-512")?;
         let when = |on: bool, weight: f64| if on { weight } else { 0.0 };
         Ok(Config {
-            clip: Clip { height: self.height, width: self.width, frames: self.n_frames_load + self.n_frames_G - 1 },
+            clip: Clip {
+                height: self.height,
+                width: self.width,
+                frames: self.n_frames_load + self.n_frames_G - 1,
+            },
             maps: Maps { classes: self.label_nc, channels: self.input_nc, instances: self.use_instance },
             features: Features {
                 channels: self.feat_num,
@@ -175,8 +182,11 @@ pub fn run(fixture: &Fixture, dtype: DType, tolerance: Tolerance) -> Result<Pari
     let mut checker = Checker::new(fixture, tolerance);
     for stage in ["after", "after3"] {
         for statistic in ["running_mean", "running_var"] {
-            for name in fixture.group(&format!("{stage}.E."), dtype)?.keys().filter(|n| n.ends_with(statistic)) {
-                checker.skip(&format!("{stage}.E.{name}"), "statistics of instance norms, which nothing uses");
+            for name in
+                fixture.group(&format!("{stage}.E."), dtype)?.keys().filter(|n| n.ends_with(statistic))
+            {
+                checker
+                    .skip(&format!("{stage}.E.{name}"), "statistics of instance norms, which nothing uses");
             }
         }
     }
@@ -213,7 +223,8 @@ impl Case<'_> {
         let mut tensors = BTreeMap::new();
         let mut vgg = BTreeMap::new();
         let all = self.fixture.group("param.", self.dtype)?;
-        let networks: std::collections::BTreeSet<&str> = all.keys().filter_map(|k| k.split('.').next()).collect();
+        let networks: std::collections::BTreeSet<&str> =
+            all.keys().filter_map(|k| k.split('.').next()).collect();
         for network in networks {
             let own = self.fixture.group(&format!("param.{network}."), self.dtype)?;
             if network == "VGG" { vgg = own } else { tensors.extend(from_official(network, own)) }
@@ -235,7 +246,9 @@ impl Case<'_> {
     fn source(&self) -> Result<Vec<Tensor>> {
         let mut maps = BTreeMap::new();
         let name = &self.config.map_names()[0];
-        let first = if self.config.maps.classes > 0 { self.input("labels")?.unsqueeze(1)? } else {
+        let first = if self.config.maps.classes > 0 {
+            self.input("labels")?.unsqueeze(1)?
+        } else {
             self.input("source")?.transpose(1, 2)?.contiguous()?
         };
         maps.insert(name.clone(), first);
@@ -251,7 +264,8 @@ impl Case<'_> {
         let (n, past) = (self.config.train.chunk, self.config.past());
         let wide = k * n..(k + 1) * n + past;
         let narrow = k * n..(k + 1) * n;
-        let instances = if self.config.features.channels > 0 { by_step(&self.input("instances")?)? } else { Vec::new() };
+        let instances =
+            if self.config.features.channels > 0 { by_step(&self.input("instances")?)? } else { Vec::new() };
         let mut strided = BTreeMap::new();
         for scale in 1..self.config.discriminator.temporal_scales {
             let name = format!("in.flow_T{scale}.{}", k + 1);
@@ -281,7 +295,8 @@ impl Case<'_> {
             }
         }
         if self.fixture.has("out.unit.face_region") {
-            let of_first: Vec<Tensor> = self.part(0)?.source.iter().map(|s| s.narrow(0, 0, 1)).collect::<candle_core::Result<_>>()?;
+            let of_first: Vec<Tensor> =
+                self.part(0)?.source.iter().map(|s| s.narrow(0, 0, 1)).collect::<candle_core::Result<_>>()?;
             if let Some(Square { top, left, side }) = face(&Tensor::cat(&of_first, 0)?)? {
                 let ends = [top, top + side, left, left + side].map(|end| end as f64);
                 checker.output("out.unit.face_region", &Tensor::new(&ends, &Device::Cpu)?)?;
@@ -347,7 +362,9 @@ impl Case<'_> {
             let mask = self.input(&name("fg_mask"))?;
             let mask = (!self.config.generator.foreground.is_empty()).then_some(&mask);
             let prepared = generator.prepare(&source, 1, &coarse, Run::TRAIN)?;
-            let step = |mask, raw_only| generator.step(&prepared[0], &past, mask, below.as_ref(), raw_only, Run::TRAIN);
+            let step = |mask, raw_only| {
+                generator.step(&prepared[0], &past, mask, below.as_ref(), raw_only, Run::TRAIN)
+            };
             let made = step(mask, false)?;
             let parts = [
                 ("final", Some(&made.frame)),
@@ -436,8 +453,14 @@ impl Case<'_> {
         checker.output("out.inference.frames", &found)?;
         // The reference truncates where we round.
         let values: Vec<f64> = found.to_dtype(DType::F64)?.flatten_all()?.to_vec1()?;
-        let truncated: Vec<f64> = values.iter().map(|v| ((v + 1.0) * 127.5).clamp(0.0, 255.0).floor()).collect();
-        debug_assert!(values.iter().zip(&truncated).all(|(v, t)| (f64::from(Pixels::Symmetric.encode(*v as f32)) - t).abs() <= 1.0));
+        let truncated: Vec<f64> =
+            values.iter().map(|v| ((v + 1.0) * 127.5).clamp(0.0, 255.0).floor()).collect();
+        debug_assert!(
+            values
+                .iter()
+                .zip(&truncated)
+                .all(|(v, t)| (f64::from(Pixels::Symmetric.encode(*v as f32)) - t).abs() <= 1.0)
+        );
         let pixels = Tensor::from_vec(truncated, found.shape(), &Device::Cpu)?;
         // Rounding may move a value by one of 255.
         checker.output_within("out.inference.pixels", &pixels, 1.0 / 128.0)

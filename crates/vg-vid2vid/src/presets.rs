@@ -136,14 +136,7 @@ fn paper_1024() -> Config {
         clip: Clip { height: 512, width: 1024, ..base.clip },
         generator: Generator { scales: 2, ..base.generator },
         discriminator: Discriminator { scales: 3, ..base.discriminator },
-        train: Train {
-            frames: 4,
-            chunk: 4,
-            grow_every: 2,
-            fix_coarse_epochs: 10,
-            lr: 1e-4,
-            ..base.train
-        },
+        train: Train { frames: 4, chunk: 4, grow_every: 2, fix_coarse_epochs: 10, lr: 1e-4, ..base.train },
         ..base
     }
 }

@@ -64,7 +64,8 @@ pub fn rollout(
             let back = if fixed || t % options.backprop == 0 { back.detach() } else { back };
             let front = foreground(&levels[level][t + window - 1], config)?;
             let prepared = &prepared[scale][t];
-            let made = generator.step(prepared, &back, front.as_ref(), below.as_ref(), options.raw_only, own)?;
+            let made =
+                generator.step(prepared, &back, front.as_ref(), below.as_ref(), options.raw_only, own)?;
             let made = if fixed { made.detach() } else { made };
             frames[level].push(made.frame.clone());
             below = Some(made);

@@ -84,7 +84,12 @@ impl Vid2vidSampler {
                 return Err(Error::Unsupported(problem));
             }
         };
-        Ok(Vid2vidStream { sampler: self, past: lead_in(&given, &self.config)?, window: VecDeque::new(), made: 0 })
+        Ok(Vid2vidStream {
+            sampler: self,
+            past: lead_in(&given, &self.config)?,
+            window: VecDeque::new(),
+            made: 0,
+        })
     }
 
     fn own(&self, tensor: &Tensor) -> Result<Tensor> {
@@ -109,7 +114,12 @@ impl Vid2vidSampler {
     }
 
     /// Maps of a clip, frame by frame.
-    fn maps_of(&self, request: &SampleRequest, clip: usize, frames: usize) -> Result<Vec<BTreeMap<String, Tensor>>> {
+    fn maps_of(
+        &self,
+        request: &SampleRequest,
+        clip: usize,
+        frames: usize,
+    ) -> Result<Vec<BTreeMap<String, Tensor>>> {
         let mut all = vec![BTreeMap::new(); frames];
         for name in self.config.map_names() {
             let Some(map) = request.maps.get(&name) else {
@@ -138,7 +148,11 @@ impl Vid2vidSampler {
     fn clips(
         &self,
         request: &SampleRequest,
-        of: impl Fn(&mut Vid2vidStream<'_>, Option<&Tensor>, &BTreeMap<String, Tensor>) -> Result<Option<Vec<Tensor>>>,
+        of: impl Fn(
+            &mut Vid2vidStream<'_>,
+            Option<&Tensor>,
+            &BTreeMap<String, Tensor>,
+        ) -> Result<Option<Vec<Tensor>>>,
     ) -> Result<Vec<Vec<Tensor>>> {
         let (spec, frames, given) = (self.spec(), self.frames(request)?, self.given());
         let asked = SampleRequest { frames: Some(frames), maps: BTreeMap::new(), ..request.clone() };
@@ -159,7 +173,8 @@ impl Vid2vidSampler {
                     Some(context) if t < given => Some(source::frame(context, t)?.to_dtype(DType::F32)?),
                     _ => None,
                 };
-                let parts = of(&mut stream, own.as_ref(), &maps)?.unwrap_or_else(|| own.into_iter().collect());
+                let parts =
+                    of(&mut stream, own.as_ref(), &maps)?.unwrap_or_else(|| own.into_iter().collect());
                 made.resize(parts.len(), Vec::new());
                 made.iter_mut().zip(parts).for_each(|(clip, part)| clip.push(part));
             }
@@ -264,7 +279,8 @@ impl Sampler for Vid2vidSampler {
     /// Clips that follow their maps, with their given frames in front where the model goes on from some: one frame for each of the maps, which
     /// are those of the given frames too.
     fn sample(&self, request: &SampleRequest) -> Result<Clips> {
-        let clips = self.clips(request, |stream, _, maps| Ok(stream.next(maps)?.map(|made| vec![made.frame])))?;
+        let clips =
+            self.clips(request, |stream, _, maps| Ok(stream.next(maps)?.map(|made| vec![made.frame])))?;
         let clips = clips.into_iter().map(|mut clip| clip.remove(0)).collect::<Vec<_>>();
         Ok(Clips { tensor: Tensor::cat(&clips, 0)?, pixels: Pixels::Symmetric })
     }
@@ -276,7 +292,14 @@ impl Sampler for Vid2vidSampler {
         let clips = self.clips(request, |stream, given, maps| {
             let shown = maps.get(&first).map(|map| picture::maps(map, labels)).transpose()?;
             let made = stream.next(maps)?;
-            let black = (given.unwrap_or(&Tensor::zeros((1, 3, self.config.clip.height, self.config.clip.width), DType::F32, &Device::Cpu)?).zeros_like()? - 1.0)?;
+            let black = (given
+                .unwrap_or(&Tensor::zeros(
+                    (1, 3, self.config.clip.height, self.config.clip.width),
+                    DType::F32,
+                    &Device::Cpu,
+                )?)
+                .zeros_like()?
+                - 1.0)?;
             let part = |name: &str| -> Result<Tensor> {
                 let own = made.as_ref().and_then(|made| made.parts.get(name));
                 match (name, own) {

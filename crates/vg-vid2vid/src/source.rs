@@ -75,7 +75,11 @@ pub fn source(
     (0..frames)
         .map(|t| {
             let own = frame(first, t)?;
-            let own = if m.classes > 0 { one_hot(&own.squeeze(1)?, m.classes, dtype)? } else { own.to_dtype(dtype)? };
+            let own = if m.classes > 0 {
+                one_hot(&own.squeeze(1)?, m.classes, dtype)?
+            } else {
+                own.to_dtype(dtype)?
+            };
             match edges {
                 None => Ok(own.contiguous()?),
                 Some(edges) => {

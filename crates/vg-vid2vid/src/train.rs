@@ -22,16 +22,13 @@ use vg_core::{Batch, BatchSpec, ClassCount, ClipSpec, Error, Pixels, Result, Rng
 
 pub use self::clip::Chunk;
 pub use self::losses::{Term, Whose};
-pub use self::update::{Carry, Outcome};
 use self::schedule::Plan;
+pub use self::update::{Carry, Outcome};
 use crate::config::Config;
 use crate::networks::{Judges, Makers, TEMPORAL, TRAINING};
-use crate::perceptual::{Vgg, WIDTHS};
+use crate::perceptual::Vgg;
 use crate::sample::Vid2vidSampler;
 use crate::source::{SEGMENTATION, flow_name};
-
-/// Name of the network of the perceptual distance.
-const VGG: &str = "vgg19";
 
 /// Networks and optimizers of a run.
 pub struct Vid2vidTrainer {
@@ -84,8 +81,9 @@ impl Vid2vidTrainer {
         let plain = [config.train.beta1, config.train.beta2];
         let rates = plan.rates();
         let temporal = TEMPORAL.iter().take(config.discriminator.temporal_scales);
-        let temporal =
-            temporal.map(|name| group(*name, &[&format!("{name}.")], rates.temporal, plain)).collect::<Result<_>>()?;
+        let temporal = temporal
+            .map(|name| group(*name, &[&format!("{name}.")], rates.temporal, plain))
+            .collect::<Result<_>>()?;
         Ok(Self {
             generator_params: group("generators", &["G", "E."], rates.generators, of_generators)?,
             image_params: group("images", &["D.", "D_f."], rates.images, of_images)?,
@@ -120,8 +118,12 @@ impl Vid2vidTrainer {
         self.vgg.as_ref()
     }
 
-    /// Takes weights for the perceptual distance, under torchvision's names `features.N`.
-    pub(crate) fn set_perceptual(&mut self, tensors: BTreeMap<String, Tensor>, widths: &[usize; 5]) -> Result<()> {
+    /// Takes weights for the perceptual distance, under torchvision's names `features.N` up to relu5_1; without them its term is off. `widths`
+    /// are the stages' channels, [`VGG_WIDTHS`](crate::VGG_WIDTHS) as published.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] that lists every missing, unexpected or misshapen tensor.
+    pub fn set_perceptual(&mut self, tensors: BTreeMap<String, Tensor>, widths: &[usize; 5]) -> Result<()> {
         let store = ParamStore::load(tensors, "the VGG-19 weights", self.init.dtype, &self.init.device)?;
         let store = store.precision(self.config.train.precision);
         let network = Vgg::new(&store.source(), widths)?;
@@ -208,7 +210,8 @@ impl Trainer for Vid2vidTrainer {
     }
 
     fn load(&mut self, from: &CheckpointReader) -> Result<()> {
-        let own: Vec<&str> = TRAINING.iter().copied().filter(|name| self.store.parameters().contains_key(*name)).collect();
+        let own: Vec<&str> =
+            TRAINING.iter().copied().filter(|name| self.store.parameters().contains_key(*name)).collect();
         self.store.load_from(from, &own)?;
         self.progress = from.value("vid2vid.progress")?;
         self.generator_params.load(from)?;
@@ -222,7 +225,9 @@ impl Trainer for Vid2vidTrainer {
         let own: BTreeMap<String, Tensor> = self.store.tensors("");
         let mut found = from.model_tensors().clone();
         for network in TRAINING {
-            found.extend(from.train_all(network).into_iter().map(|(name, t)| (format!("{network}.{name}"), t)));
+            found.extend(
+                from.train_all(network).into_iter().map(|(name, t)| (format!("{network}.{name}"), t)),
+            );
         }
         found.retain(|name, tensor| own.get(name).is_some_and(|own| own.dims() == tensor.dims()));
         if !found.keys().any(|name| name.starts_with('G')) {

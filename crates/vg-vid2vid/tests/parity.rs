@@ -10,6 +10,10 @@ fn run(file: &str, dtype: DType) -> ParityReport {
 }
 
 fn assert_passes(report: &ParityReport) {
+    #[expect(clippy::print_stderr, reason = "temporary")]
+    for l in &report.lines {
+        eprintln!("{} {:.1e} {}", l.group, l.error, l.worst);
+    }
     let failing: Vec<_> = report.lines.iter().filter(|l| !l.passes()).collect();
     assert!(failing.is_empty(), "{failing:#?}");
 }
@@ -18,7 +22,8 @@ fn assert_passes(report: &ParityReport) {
 fn in_f64(file: &str) {
     let report = run(file, DType::F64);
     assert_passes(&report);
-    let vanishing = |name: &str| name.ends_with(".bias") || name.ends_with("running_mean") || name.contains(".E.");
+    let vanishing =
+        |name: &str| name.ends_with(".bias") || name.ends_with("running_mean") || name.contains(".E.");
     let forgotten: Vec<&String> =
         report.skipped.keys().filter(|name| !name.starts_with("after") || !vanishing(name)).collect();
     assert!(forgotten.is_empty(), "{forgotten:?}");
@@ -40,8 +45,23 @@ fn instance_features_in_f64() {
 }
 
 #[test]
+fn continuous_maps_from_nothing_with_faces_in_f64() {
+    in_f64("pose");
+}
+
+#[test]
+fn two_clips_without_flow_at_two_rates_in_f64() {
+    in_f64("no-flow");
+}
+
+#[test]
+fn the_finest_generator_alone_with_gradients_through_time_in_f64() {
+    in_f64("finest-only");
+}
+
+#[test]
 fn outputs_losses_and_gradients_in_f32() {
-    for file in ["vid2vid", "vid2vid-fine", "vid2vid-features"] {
+    for file in ["vid2vid", "vid2vid-fine", "vid2vid-features", "pose", "no-flow", "finest-only"] {
         assert_passes(&run(file, DType::F32));
     }
 }

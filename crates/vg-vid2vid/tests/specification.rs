@@ -29,7 +29,8 @@ fn counts(config: &Config) -> BTreeMap<String, usize> {
 fn generators_have_the_published_sizes() {
     let three = ["generator.scales=3", "clip.height=1024", "clip.width=2048"];
     let street = |more: &[&str]| config("paper-512", &[&three[..], more].concat());
-    let nano = ["generator.width=8", "generator.downsamplings=2", "generator.blocks=2", "generator.local_blocks=1"];
+    let nano =
+        ["generator.width=8", "generator.downsamplings=2", "generator.blocks=2", "generator.local_blocks=1"];
     let few = [&nano[..], &["maps.classes=4", "generator.foreground=[1]"]].concat();
     let without = [&few[..], &["generator.foreground=[]"]].concat();
     let face = |more: &[&str]| config("face-512", &[&["generator.scales=2"], more].concat());
@@ -75,9 +76,17 @@ fn discriminators_and_encoders_have_the_published_sizes() {
         (8, [2_771_649, 5_543_298, 8_314_947, 11_086_596], [45_401, 222_218, 919_915, 0]),
     ] {
         for scales in 1..=4 {
-            assert_eq!(sized(inputs, "discriminator.width=64", scales), wide[scales - 1], "{inputs} {scales}");
+            assert_eq!(
+                sized(inputs, "discriminator.width=64", scales),
+                wide[scales - 1],
+                "{inputs} {scales}"
+            );
             if narrow[scales - 1] > 0 {
-                assert_eq!(sized(inputs, "discriminator.width=8", scales), narrow[scales - 1], "{inputs} {scales}");
+                assert_eq!(
+                    sized(inputs, "discriminator.width=8", scales),
+                    narrow[scales - 1],
+                    "{inputs} {scales}"
+                );
             }
         }
     }
@@ -96,7 +105,8 @@ fn discriminators_and_encoders_have_the_published_sizes() {
 /// `amp sin(0.37 k + 0.11 n + 0.7 length) + off` (specification, section 11).
 fn formula(shape: &[usize], step: f64, length: usize, amp: f64, off: f64) -> Tensor {
     let n: usize = shape.iter().product();
-    let value = |k: usize| (off + amp * (step * k as f64 + 0.11 * n as f64 + 0.7 * length as f64).sin()) as f32;
+    let value =
+        |k: usize| (off + amp * (step * k as f64 + 0.11 * n as f64 + 0.7 * length as f64).sin()) as f32;
     Tensor::from_vec((0..n).map(value).collect::<Vec<_>>(), shape, &Device::Cpu).unwrap()
 }
 
@@ -147,7 +157,13 @@ fn assert_figures(what: &str, tensor: &Tensor, want: [f64; 5]) {
 fn formula_config() -> Config {
     config(
         "tiny",
-        &["maps.classes=3", "generator.foreground=[1]", "generator.scales=2", "clip.height=32", "clip.width=64"],
+        &[
+            "maps.classes=3",
+            "generator.foreground=[1]",
+            "generator.scales=2",
+            "clip.height=32",
+            "clip.width=64",
+        ],
     )
 }
 
@@ -163,32 +179,39 @@ fn generators_of_the_formula() {
     assert_figures("pooled maps", &coarse(&maps), [0.016947, 0.226717, 0.002150, -0.027952, -0.317253]);
     assert_figures("pooled mask", &coarse(&mask), [0.260417, 0.430877, 1.0, 1.0, 0.0]);
 
-    let new = |scale: usize| {
-        filled(&format!("G{scale}"), |store| Generator::new(&store.source(), &config, scale))
-    };
+    let new =
+        |scale: usize| filled(&format!("G{scale}"), |store| Generator::new(&store.source(), &config, scale));
     let (g0, g1) = (new(0), new(1));
     let below = g0.prepare(&coarse(&maps), 1, &[], Run::TRAIN).unwrap();
     let m0 = g0.step(&below[0], &coarse(&past), Some(&coarse(&mask)), None, false, Run::TRAIN).unwrap();
-    check(&m0, "G0", [
-        [0.008084, 0.268499, -0.031992, 0.545794, -0.020481],
-        [-1.735532, 10.004332, 5.172344, -7.253851, 1.174822],
-        [0.547882, 0.110629, 0.508219, 0.180084, 0.646793],
-        [0.002600, 0.393887, -0.031992, 0.545794, 0.111533],
-        [0.411943, 0.630312, 0.0, 0.0, 0.0],
-        [0.354747, 0.596174, 0.0, 0.0, 0.0],
-        [0.305937, 0.560179, 0.797528, 0.724480, 0.0],
-    ]);
+    check(
+        &m0,
+        "G0",
+        [
+            [0.008084, 0.268499, -0.031992, 0.545794, -0.020481],
+            [-1.735532, 10.004332, 5.172344, -7.253851, 1.174822],
+            [0.547882, 0.110629, 0.508219, 0.180084, 0.646793],
+            [0.002600, 0.393887, -0.031992, 0.545794, 0.111533],
+            [0.411943, 0.630312, 0.0, 0.0, 0.0],
+            [0.354747, 0.596174, 0.0, 0.0, 0.0],
+            [0.305937, 0.560179, 0.797528, 0.724480, 0.0],
+        ],
+    );
     let own = g1.prepare(&maps, 1, &below, Run::TRAIN).unwrap();
     let m1 = g1.step(&own[0], &past, Some(&mask), Some(&m0), false, Run::TRAIN).unwrap();
-    check(&m1, "G1", [
-        [-0.004437, 0.318295, -0.293977, -0.118238, -0.776903],
-        [-2.117547, 24.042449, 3.585674, 7.904682, 20.392860],
-        [0.515858, 0.115086, 0.579630, 0.939587, 0.412953],
-        [-0.021052, 0.403751, -0.293977, -0.118238, -0.911405],
-        [0.418189, 0.655967, 0.478215, 0.0, 0.0],
-        [0.378907, 0.631000, 0.101978, 0.245125, 0.0],
-        [0.301658, 0.538406, 0.0, 0.0, 1.334145],
-    ]);
+    check(
+        &m1,
+        "G1",
+        [
+            [-0.004437, 0.318295, -0.293977, -0.118238, -0.776903],
+            [-2.117547, 24.042449, 3.585674, 7.904682, 20.392860],
+            [0.515858, 0.115086, 0.579630, 0.939587, 0.412953],
+            [-0.021052, 0.403751, -0.293977, -0.118238, -0.911405],
+            [0.418189, 0.655967, 0.478215, 0.0, 0.0],
+            [0.378907, 0.631000, 0.101978, 0.245125, 0.0],
+            [0.301658, 0.538406, 0.0, 0.0, 1.334145],
+        ],
+    );
 }
 
 fn check(made: &Generated, name: &str, want: [[f64; 5]; 7]) {
@@ -209,7 +232,10 @@ fn check(made: &Generated, name: &str, want: [[f64; 5]; 7]) {
 /// Specification, section 11.
 #[test]
 fn discriminator_and_encoder_of_the_formula() {
-    let config = config("tiny", &["discriminator.width=8", "features.channels=3", "features.width=4", "features.downsamplings=2"]);
+    let config = config(
+        "tiny",
+        &["discriminator.width=8", "features.channels=3", "features.width=4", "features.downsamplings=2"],
+    );
     let d = filled("D", |store| Discriminator::new(&store.source(), &config, "D", 7, 2));
     let features = d.forward(&wave(&[2, 7, 32, 64], 1.0), Run::TRAIN).unwrap();
     // Mean, standard deviation, first, last.

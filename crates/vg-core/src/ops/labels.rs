@@ -50,7 +50,8 @@ pub fn instance_edges(instances: &Tensor, dtype: DType) -> Result<Tensor> {
         for (y, x) in (0..h).flat_map(|y| (0..w).map(move |x| (y, x))) {
             let at = (image * h + y) * w + x;
             let neighbours = [(x + 1 < w, at + 1), (y + 1 < h, at + w)];
-            for (_, next) in neighbours.into_iter().filter(|(inside, next)| *inside && ids[at] != ids[*next]) {
+            for (_, next) in neighbours.into_iter().filter(|(inside, next)| *inside && ids[at] != ids[*next])
+            {
                 (out[at], out[next]) = (1, 1);
             }
         }

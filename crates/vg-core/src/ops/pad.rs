@@ -18,9 +18,11 @@ use crate::{Error, Result};
 pub fn reflection_pad(x: &Tensor, padding: usize) -> Result<Tensor> {
     match *x.dims() {
         [_, _, h, w] if h > padding && w > padding => Ok(unary(x, Pad { size: [h, w], padding })?),
-        ref dims => {
-            Err(Error::shape("input of a reflection padding", format!("[B, C, H > {padding}, W > {padding}]"), dims))
-        }
+        ref dims => Err(Error::shape(
+            "input of a reflection padding",
+            format!("[B, C, H > {padding}, W > {padding}]"),
+            dims,
+        )),
     }
 }
 

@@ -82,7 +82,12 @@ impl Sizes {
 
     /// Calls `f` for every position of a frame: index, neighbours along x, neighbours along y.
     #[inline(always)]
-    fn each<T: Real>(self, flow: &[T], rows: std::ops::Range<usize>, mut f: impl FnMut(usize, Tap<T>, Tap<T>)) {
+    fn each<T: Real>(
+        self,
+        flow: &[T],
+        rows: std::ops::Range<usize>,
+        mut f: impl FnMut(usize, Tap<T>, Tap<T>),
+    ) {
         let (plane, width) = (self.plane(), self.width);
         for y in rows {
             for x in 0..width {

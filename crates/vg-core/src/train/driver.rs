@@ -240,8 +240,7 @@ impl<'a> Driver<'a> {
             let clip = if spec.maps.is_empty() { needs.clip } else { spec.clip };
             let clips = schedule.samples as usize;
             let maps = spec.maps.clone();
-            let wanted =
-                BatchSpec { clips, clip, images: 0, labels: Vec::new(), maps, flip: false, ..needs };
+            let wanted = BatchSpec { clips, clip, images: 0, labels: Vec::new(), maps, flip: false, ..needs };
             given(self.source, &wanted, &spec, &self.init, &mut request)?;
         }
         let (clips, parts) = sampler.sample_parts(&request)?;

@@ -18,21 +18,27 @@ impl ModelConfig for Config {
 
     fn validate(&self) -> Result<()> {
         let (g, d, t) = (&self.generator, &self.discriminator, &self.train);
-        within(1..=LONGEST, [
-            ("clip.frames", self.clip.frames),
-            ("train.frames", t.frames),
-            ("train.chunk", t.chunk),
-            ("train.longest", t.longest),
-            ("train.backprop_frames", t.backprop_frames),
-            ("train.frame_stride", t.frame_stride),
-            ("train.batch", t.batch),
-        ])?;
+        within(
+            1..=LONGEST,
+            [
+                ("clip.frames", self.clip.frames),
+                ("train.frames", t.frames),
+                ("train.chunk", t.chunk),
+                ("train.longest", t.longest),
+                ("train.backprop_frames", t.backprop_frames),
+                ("train.frame_stride", t.frame_stride),
+                ("train.batch", t.batch),
+            ],
+        )?;
         within(1..=WIDEST, [("generator.width", g.width), ("discriminator.width", d.width)])?;
-        within(1..=6, [
-            ("generator.downsamplings", g.downsamplings),
-            ("discriminator.layers", d.layers),
-            ("discriminator.scales", d.scales),
-        ])?;
+        within(
+            1..=6,
+            [
+                ("generator.downsamplings", g.downsamplings),
+                ("discriminator.layers", d.layers),
+                ("discriminator.scales", d.scales),
+            ],
+        )?;
         within(1..=4, [("generator.scales", g.scales)])?;
         within(2..=8, [("generator.frames", g.frames), ("discriminator.frames", d.frames)])?;
         within(0..=64, [("generator.blocks", g.blocks), ("generator.local_blocks", g.local_blocks)])?;
@@ -51,7 +57,9 @@ impl Config {
         for (key, side) in [("clip.height", self.clip.height), ("clip.width", self.clip.width)] {
             let accepted = format!(
                 "a multiple of {multiple} up to {LARGEST}, at least {}, for {} halvings (`generator.downsamplings`) of the coarsest of {} scales (`generator.scales`)",
-                2 * multiple, g.downsamplings, g.scales
+                2 * multiple,
+                g.downsamplings,
+                g.scales
             );
             let sound = side.is_multiple_of(multiple) && (2 * multiple..=LARGEST).contains(&side);
             require(sound, key, &accepted, side)?;
@@ -68,7 +76,12 @@ impl Config {
         if m.classes == 0 {
             within(1..=1024, [("maps.channels", m.channels)])?;
             let accepted = "empty without classes (`maps.classes` = 0)";
-            require(g.foreground.is_empty(), "generator.foreground", accepted, format!("{:?}", g.foreground))?;
+            require(
+                g.foreground.is_empty(),
+                "generator.foreground",
+                accepted,
+                format!("{:?}", g.foreground),
+            )?;
         }
         let accepted = format!("classes below {} (`maps.classes`), each once", m.classes);
         let once = g.foreground.iter().enumerate().all(|(k, class)| !g.foreground[..k].contains(class));
@@ -76,15 +89,24 @@ impl Config {
         require(once && known, "generator.foreground", &accepted, format!("{:?}", g.foreground))?;
         let face = self.discriminator.face;
         let three = self.source_channels() >= 3 && m.classes == 0;
-        let accepted = "false without continuous maps of three channels or more, the third of which marks faces";
+        let accepted =
+            "false without continuous maps of three channels or more, the third of which marks faces";
         require(!face || three, "discriminator.face", accepted, face)?;
-        require(!face || self.clip.height >= 64, "clip.height", "at least 64 for `discriminator.face`", self.clip.height)?;
+        require(
+            !face || self.clip.height >= 32,
+            "clip.height",
+            "at least 32 for `discriminator.face`",
+            self.clip.height,
+        )?;
         if self.features.channels > 0 {
             within(1..=WIDEST, [("features.width", self.features.width)])?;
             within(1..=6, [("features.downsamplings", self.features.downsamplings)])?;
             let multiple = 1 << self.features.downsamplings;
             let sound = self.clip.height.is_multiple_of(multiple) && self.clip.width.is_multiple_of(multiple);
-            let accepted = format!("small enough for {}x{} to be a multiple of 2 to its power", self.clip.height, self.clip.width);
+            let accepted = format!(
+                "small enough for {}x{} to be a multiple of 2 to its power",
+                self.clip.height, self.clip.width
+            );
             require(sound, "features.downsamplings", &accepted, self.features.downsamplings)?;
         }
         Ok(())

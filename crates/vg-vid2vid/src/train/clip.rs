@@ -76,7 +76,9 @@ impl Clip {
         let all = start..start + past + length;
         let first = start + past;
         let flow: Vec<Tensor> = (first..first + length).map(|t| self.flow[&1][t - 1].clone()).collect();
-        let trusted = |(t, flow): (usize, &Tensor)| confidence(&self.frames[first + t], &self.frames[first + t - 1], flow);
+        let trusted = |(t, flow): (usize, &Tensor)| {
+            confidence(&self.frames[first + t], &self.frames[first + t - 1], flow)
+        };
         Ok(Chunk {
             source: self.source[all.clone()].to_vec(),
             frames: self.frames[all.clone()].to_vec(),

@@ -33,7 +33,9 @@ impl Whose {
         match self {
             Self::Generator => "generator",
             Self::Image => "image_discriminator",
-            Self::Temporal(scale) => ["temporal_discriminator_0", "temporal_discriminator_1", "temporal_discriminator_2"][scale],
+            Self::Temporal(scale) => {
+                ["temporal_discriminator_0", "temporal_discriminator_1", "temporal_discriminator_2"][scale]
+            }
         }
     }
 }
@@ -90,7 +92,9 @@ impl Judged<'_> {
     /// All terms.
     pub(super) fn terms(&self) -> Result<Vec<Term>> {
         let past = self.trainer.config.past();
-        let of = |part: fn(&Generated) -> &Tensor| join(&self.made.iter().map(|m| part(m).clone()).collect::<Vec<_>>());
+        let of = |part: fn(&Generated) -> &Tensor| {
+            join(&self.made.iter().map(|m| part(m).clone()).collect::<Vec<_>>())
+        };
         let rows = Rows {
             source: join(&self.chunk.source[past..])?,
             real: join(&self.chunk.frames[past..])?,

@@ -66,7 +66,10 @@ fn coarse_generators_stay_as_they_are_for_some_epochs() {
 #[test]
 fn sequences_grow_and_bring_the_flows_of_longer_scales() {
     let mut trainer = trainer(&["train.frames=4", "train.chunk=4", "train.longest=8", "train.grow_every=1"]);
-    assert_eq!((trainer.needs().clip.frames, trainer.needs().maps), (6, vec!["segmentation".to_owned(), "instances".into(), "flow".into()]));
+    assert_eq!(
+        (trainer.needs().clip.frames, trainer.needs().maps),
+        (6, vec!["segmentation".to_owned(), "instances".into(), "flow".into()])
+    );
     let first = batch(&trainer);
     let names = step(&mut trainer, &first, 0).unwrap();
     assert!(names.contains(&"temporal_real_0") && !names.contains(&"temporal_real_1"), "{names:?}");

@@ -95,7 +95,10 @@ impl Vid2vidTrainer {
         };
         let judged = Judged { trainer: self, chunk, made: &made.finest, before: last, histories: &histories };
         let terms = judged.terms()?;
-        let mut totals = vec![(Whose::Generator, total(&terms, Whose::Generator)?), (Whose::Image, total(&terms, Whose::Image)?)];
+        let mut totals = vec![
+            (Whose::Generator, total(&terms, Whose::Generator)?),
+            (Whose::Image, total(&terms, Whose::Image)?),
+        ];
         for scale in 0..config.discriminator.temporal_scales {
             if terms.iter().any(|term| term.whose == Whose::Temporal(scale)) {
                 totals.push((Whose::Temporal(scale), total(&terms, Whose::Temporal(scale))?));

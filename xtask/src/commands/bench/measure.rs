@@ -163,7 +163,8 @@ fn time_sampling(trainer: &dyn Trainer, clips: u64, steps: u64) -> Result<f64> {
         let given = BatchSpec::clips(clips as usize, given, spec.pixels);
         request.context = Some(random_batch(&given, 0, &mut Rng::new(0).stream("context"))?.clips);
     }
-    let maps = BatchSpec { maps: spec.maps.clone(), ..BatchSpec::clips(clips as usize, spec.clip, spec.pixels) };
+    let maps =
+        BatchSpec { maps: spec.maps.clone(), ..BatchSpec::clips(clips as usize, spec.clip, spec.pixels) };
     request.maps = random_maps(&maps, &mut Rng::new(0).stream("maps"))?;
     let mut times = Vec::new();
     for _ in 0..=steps.min(SAMPLINGS) {
