@@ -190,6 +190,9 @@ pub fn run(fixture: &Fixture, dtype: DType, tolerance: Tolerance) -> Result<Pari
             }
         }
     }
+    if dtype != DType::F64 {
+        case.leave_rounding(&mut checker)?;
+    }
     case.units(&mut checker)?;
     case.networks(&mut checker)?;
     case.chunk(&mut checker)?;
@@ -466,20 +469,42 @@ impl Case<'_> {
         checker.output_within("out.inference.pixels", &pixels, 1.0 / 128.0)
     }
 
-    /// Leaves out what walks at random: biases in front of a norm, whose gradient is zero but for rounding, and the means that follow them.
-    fn leave_vanishing(&self, checker: &mut Checker<'_>) -> Result<()> {
+    /// Biases in front of a norm, whose gradient is zero but for rounding.
+    fn vanishing(&self) -> Result<Vec<String>> {
         let tensors = self.fixture.group("param.", self.dtype)?;
-        for name in tensors.keys() {
-            let Some((layer, part)) = name.rsplit_once('.') else { continue };
-            let before = |offset: i64| -> Option<String> { neighbour(layer, offset) };
-            let is_norm = |layer: &str| tensors.contains_key(&format!("{layer}.running_mean"));
-            let silent = part == "bias" && !is_norm(layer) && before(1).is_some_and(|next| is_norm(&next));
-            if silent || part == "running_mean" {
-                for stage in ["after", "after3"] {
-                    let reason = "its gradient is zero in front of a norm; Adam makes steps of rounding";
-                    checker.skip(&format!("{stage}.{name}"), reason);
-                }
+        let is_norm = |layer: &str| tensors.contains_key(&format!("{layer}.running_mean"));
+        let silent = |name: &&String| {
+            let Some((layer, "bias")) = name.rsplit_once('.') else { return false };
+            !is_norm(layer) && neighbour(layer, 1).is_some_and(|next| is_norm(&next))
+        };
+        Ok(tensors.keys().filter(silent).cloned().collect())
+    }
+
+    /// Leaves out what walks at random over updates: these biases, and the means that follow them.
+    fn leave_vanishing(&self, checker: &mut Checker<'_>) -> Result<()> {
+        let means = self
+            .fixture
+            .group("param.", self.dtype)?
+            .into_keys()
+            .filter(|name| name.ends_with("running_mean"));
+        for name in self.vanishing()?.into_iter().chain(means) {
+            for stage in ["after", "after3"] {
+                let reason = "its gradient is zero in front of a norm; Adam makes steps of rounding";
+                checker.skip(&format!("{stage}.{name}"), reason);
             }
+        }
+        Ok(())
+    }
+
+    /// Leaves out gradients that are nothing but rounding, which f32 has too much of where a norm divides by a tiny deviation.
+    fn leave_rounding(&self, checker: &mut Checker<'_>) -> Result<()> {
+        for name in self.vanishing()? {
+            let network = name.split('.').next().unwrap_or_default();
+            let total = if network.starts_with('G') || network == "E" { "G" } else { network };
+            let total = if network == "D_f" { "D" } else { total };
+            let reason = "zero in front of a norm but for rounding";
+            checker.skip(&format!("grad.total_{total}.{name}"), reason);
+            checker.skip(&format!("grad.E.{name}"), reason);
         }
         Ok(())
     }

@@ -10,10 +10,6 @@ fn run(file: &str, dtype: DType) -> ParityReport {
 }
 
 fn assert_passes(report: &ParityReport) {
-    #[expect(clippy::print_stderr, reason = "temporary")]
-    for l in &report.lines {
-        eprintln!("{} {:.1e} {}", l.group, l.error, l.worst);
-    }
     let failing: Vec<_> = report.lines.iter().filter(|l| !l.passes()).collect();
     assert!(failing.is_empty(), "{failing:#?}");
 }
