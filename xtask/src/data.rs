@@ -20,7 +20,7 @@ const NAMED: usize = 5;
 /// Which data a run uses; kept in its record, so that a resumed run opens the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataChoice {
-    /// Name as on the command line, with its options; the path of a `folder:` or `strips:` set is absolute.
+    /// Name as on the command line, with its options; the path of a set that has one, such as `folder:`, is absolute.
     pub name: String,
     /// Which part.
     pub split: Split,
@@ -54,11 +54,9 @@ impl DataChoice {
     ) -> Result<Self> {
         let root = std::path::absolute(root)?;
         let cache = cache.map(std::path::absolute).transpose()?.unwrap_or_else(|| root.join("cache"));
-        let name = match name.split_once(':') {
-            Some((form @ ("folder" | "strips"), path)) if !path.is_empty() => {
-                format!("{form}:{}", std::path::absolute(path)?.display())
-            }
-            _ => name.to_owned(),
+        let name = match vg_data::path(name) {
+            Some((form, path)) => format!("{form}:{}", std::path::absolute(path)?.display()),
+            None => name.to_owned(),
         };
         Ok(Self { name, split, root, cache, strict, min_frames: min_frames() })
     }

@@ -38,10 +38,11 @@ const UNSAFE: &[&str] = &[
     "crates/vg-core/src/ops/softmax.rs",
     "crates/vg-core/src/ops/threads.rs",
     "crates/vg-data/src/cache/store.rs",
+    "crates/vg-flow/src/simd.rs",
     "xtask/src/allocator.rs",
 ];
 /// Crates of the project that are no models.
-const SHARED: &[&str] = &["vg-core", "vg-data", "vg-metrics", "xtask"];
+const SHARED: &[&str] = &["vg-core", "vg-data", "vg-flow", "vg-metrics", "xtask"];
 
 struct Crate {
     folder: PathBuf,
@@ -73,7 +74,9 @@ fn arrows_point_to_the_core_alone() {
     let crates = crates();
     assert!(crates["vg-core"].uses.is_empty(), "vg-core uses {:?}", crates["vg-core"].uses);
     let core = BTreeSet::from(["vg-core".to_owned()]);
-    assert_eq!(crates["vg-data"].uses, core);
+    assert!(crates["vg-flow"].uses.is_subset(&core), "vg-flow uses {:?}", crates["vg-flow"].uses);
+    let data = BTreeSet::from(["vg-core".to_owned(), "vg-flow".to_owned()]);
+    assert!(crates["vg-data"].uses.is_subset(&data), "vg-data uses {:?}", crates["vg-data"].uses);
     if let Some(metrics) = crates.get("vg-metrics") {
         assert_eq!(metrics.uses, core);
     }

@@ -60,7 +60,10 @@ pub struct BatchSpec {
     /// By label group: how many classes the model is made for, where it learns to tell them apart; see [`BatchSpec::check_classes`].
     #[serde(default)]
     pub classes: BTreeMap<String, ClassCount>,
-    /// Condition maps to deliver, such as `flow` or `segmentation` (vid2vid; empty: none).
+    /// Condition maps to deliver over the frames of the clips (vid2vid; empty: none), all mirrored with their clip. Names that data sets
+    /// know: `segmentation` and `instances`, `[B, 1, T, H, W]` in u32; `conditions`, `[B, C, T, H, W]` in [-1, 1]; `flow`,
+    /// `[B, 2, T - 1, H, W]` backward in pixels, x then y: frame t + 1 shows at p what frame t shows at p + flow; `confidence` or
+    /// `occlusion`, `[B, 1, T - 1, H, W]`, 1 where that flow can be trusted; and `flow-K`, `confidence-K` between frames t + K and t.
     pub maps: Vec<String>,
     /// Mirror each clip left-right with probability one half.
     pub flip: bool,
@@ -138,7 +141,7 @@ pub struct Batch {
     pub images: Option<Tensor>,
     /// By group: `[B]` u32 class indices.
     pub labels: BTreeMap<String, Tensor>,
-    /// By name: `[B, C', T, H, W]`.
+    /// By name: `[B, C', T', H, W]`, u32 for numbers of classes and objects, else f32; see [`BatchSpec::maps`].
     pub maps: BTreeMap<String, Tensor>,
 }
 

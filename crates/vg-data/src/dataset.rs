@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use vg_core::{Result, SourceInfo};
 
-use crate::frames::{FrameSize, Frames};
+use crate::{
+    frames::{FrameSize, Frames},
+    maps::{self, Map, MapKind},
+};
 
 /// Clips by index, with labels; every method is a pure function of the data set.
 pub trait Dataset: Send + Sync {
@@ -22,6 +25,26 @@ pub trait Dataset: Send + Sync {
     /// # Errors
     /// [`vg_core::Error::Data`] for a clip or frame past the end; errors of the disk for sets that are read from files.
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames>;
+
+    /// Whether clips come with a kind of [map](crate::maps).
+    fn has_map(&self, _kind: MapKind) -> bool {
+        false
+    }
+
+    /// Maps over the frames `picks` of clip `clip`, fitted to `size` as the frames are; one for each kind, all of which the set
+    /// [has](Dataset::has_map).
+    ///
+    /// # Errors
+    /// As [`Dataset::read`]; [`vg_core::Error::Data`] for a map that the set lacks.
+    fn read_maps(
+        &self,
+        _clip: usize,
+        _picks: &[usize],
+        _size: FrameSize,
+        kinds: &[MapKind],
+    ) -> Result<Vec<Map>> {
+        Err(maps::none(&self.info().name, kinds))
+    }
 
     /// Where in a longer clip a shorter one begins.
     fn start(&self) -> Start {
@@ -63,6 +86,18 @@ impl<D: Dataset + ?Sized> Dataset for Box<D> {
     }
     fn read(&self, clip: usize, picks: &[usize], size: FrameSize) -> Result<Frames> {
         (**self).read(clip, picks, size)
+    }
+    fn has_map(&self, kind: MapKind) -> bool {
+        (**self).has_map(kind)
+    }
+    fn read_maps(
+        &self,
+        clip: usize,
+        picks: &[usize],
+        size: FrameSize,
+        kinds: &[MapKind],
+    ) -> Result<Vec<Map>> {
+        (**self).read_maps(clip, picks, size, kinds)
     }
     fn start(&self) -> Start {
         (**self).start()

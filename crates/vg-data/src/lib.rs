@@ -14,7 +14,8 @@
 //! | module | what |
 //! |---|---|
 //! | [`procedural`] | sets made in code from a seed |
-//! | [`folder`], [`strips`], [`emoji`], [`mnist`] | sets made of files |
+//! | [`maps`] | condition maps beside the frames |
+//! | [`folder`], [`strips`], [`emoji`], [`mnist`], [`sprites`] | sets made of files |
 //! | [`manual`] | sets that a person fetches; [`kth`] and [`weizmann`] know the names of their files |
 //! | [`settings`] | options in the name of a set |
 //! | [`decode`] | GIF, WebP, APNG, Y4M, image sequences, and videos through ffmpeg |
@@ -30,15 +31,18 @@ mod dataset;
 pub mod decode;
 pub mod emoji;
 pub mod fetch;
+mod flow;
 pub mod folder;
 mod frames;
 mod kinetics;
 pub mod kth;
+mod layouts;
 mod levels;
 mod list;
 mod loader;
 pub mod manifest;
 pub mod manual;
+pub mod maps;
 pub mod media;
 pub mod mnist;
 mod open;
@@ -46,6 +50,7 @@ pub mod procedural;
 mod progress;
 pub mod resize;
 pub mod settings;
+pub mod sprites;
 pub mod stabilize;
 mod staging;
 pub mod strips;
@@ -53,7 +58,8 @@ pub mod weizmann;
 
 pub use dataset::{Dataset, Hierarchy, Report, Skipped, Start};
 pub use decode::Ffmpeg;
+pub use flow::FlowMethod;
 pub use frames::{FrameSize, Frames};
 pub use loader::{Loader, source};
-pub use open::{NAMES, OpenOptions, Split, groups, open, recipe};
+pub use open::{NAMES, OpenOptions, PATHS, Split, groups, open, path, recipe};
 pub use progress::{Progress, Silent, Unit};

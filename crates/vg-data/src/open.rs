@@ -11,16 +11,22 @@ use crate::{
     cache::{self, Recipe},
     dataset::{Dataset, Start},
     decode::Ffmpeg,
-    emoji, folder,
+    emoji,
+    flow::{FlowMethod, WithFlow},
+    folder,
     frames::FrameSize,
+    layouts::{self, Layout},
     manifest, manual,
     mnist::Mnist,
     procedural::{
         digits::{self, Digits, Images, glyphs::Glyphs, motion::Bounce},
         shapes::{self, Shapes},
+        street::{self, Street},
     },
     progress::{Progress, Silent},
-    settings, strips,
+    settings,
+    sprites::{self, Sprites},
+    strips,
 };
 
 /// Part of a data set.
@@ -88,6 +94,14 @@ pub struct OpenOptions {
     pub keep_every: usize,
     /// Whether the test split of `kinetics600` is the official test list instead of that of validation.
     pub test_list: bool,
+    /// Number of classes of a folder of maps, instead of those that a list of their names has.
+    pub classes: Option<usize>,
+    /// The class of pixels whose id is none, in folders of labels; without it such an id is an error.
+    pub void: Option<usize>,
+    /// Whether frames and maps of folders are scaled as a whole, whatever their ratio, instead of cut.
+    pub stretch: bool,
+    /// Where the optical flow of sets of files comes from.
+    pub flow: FlowMethod,
     /// Told how far slow work is.
     pub progress: Arc<dyn Progress>,
 }
@@ -117,17 +131,24 @@ impl Default for OpenOptions {
             official_split: 1,
             keep_every: 1,
             test_list: false,
+            classes: None,
+            void: None,
+            stretch: false,
+            flow: FlowMethod::default(),
             progress: Arc::new(Silent),
         }
     }
 }
 
-/// Names that [`open`] knows besides `folder:PATH` and `strips:PATH`.
+/// Names that [`open`] knows besides those with a path: `folder:PATH`, `strips:PATH` and the layouts `cityscapes:DIR`, `maps:DIR`,
+/// `face:DIR` and `pose:DIR`.
 pub const NAMES: &[&str] = &[
     "shapes",
+    "street",
     "digits",
     "mnist",
     "emoji",
+    "sprites",
     "mug",
     "weizmann",
     "weizmann-strips",
@@ -145,7 +166,8 @@ pub const NAMES: &[&str] = &[
 ];
 
 /// Opens a data set: one of [`NAMES`], `folder:PATH` for any folder of clips (see [`folder`](crate::folder)), or `strips:PATH` for clips
-/// kept as images (see [`strips`](crate::strips)). Options follow the name, `mnist,digits=1` (see [`settings`](crate::settings)), and
+/// kept as images (see [`strips`](crate::strips)); `cityscapes:DIR`, `maps:DIR`, `face:DIR` and `pose:DIR` for frames with
+/// [maps](crate::maps). Options follow the name, `mnist,digits=1` (see [`settings`](crate::settings)), and
 /// count more than `options`.
 ///
 /// A set of files is decoded into the cache on its first opening, which takes a while; [`OpenOptions::progress`] is told.
@@ -153,14 +175,19 @@ pub const NAMES: &[&str] = &[
 /// # Errors
 /// [`Error::Unknown`] for another name, [`Error::Data`] for a set that is not downloaded or has no clips.
 pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
-    if !NAMES.contains(&settings::base(name)) && !is_path(name) {
-        let known = NAMES.iter().copied().chain(["folder:PATH", "strips:PATH"]);
+    if !NAMES.contains(&settings::base(name)) && path(name).is_none() {
+        let known = NAMES.iter().copied().chain(PATHS.iter().copied());
         return Err(Error::unknown("data set", settings::base(name), known));
     }
     let (base, options) = &settings::apply(name, options)?;
+    if let Some((layout, folder)) = Layout::parse(base) {
+        return with_flow(layouts::open(base, layout, folder, options)?, options);
+    }
     match *base {
         "shapes" => open_shapes(options),
+        "street" => open_street(options),
         "digits" | "mnist" => open_digits(name, base, options),
+        "sprites" => open_sprites(options),
         "emoji" => open_files(emoji::recipe(&options.root.join("emoji"), options.split)?, options),
         _ => match recipe(name, options)? {
             Some(recipe) => open_files(recipe, options),
@@ -169,8 +196,20 @@ pub fn open(name: &str, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     }
 }
 
-fn is_path(name: &str) -> bool {
-    name.starts_with("folder:") || name.starts_with("strips:")
+/// How sets with a path are written.
+pub const PATHS: &[&str] =
+    &["folder:PATH", "strips:PATH", "cityscapes:DIR", "maps:DIR", "face:DIR", "pose:DIR"];
+
+/// The form and the path of a set that is named by a path, such as `folder` and `clips/`, options included; none for other sets.
+pub fn path(name: &str) -> Option<(&str, &str)> {
+    let known = |form: &str| PATHS.iter().any(|known| known.split(':').next() == Some(form));
+    name.split_once(':').filter(|(form, path)| known(form) && !path.is_empty())
+}
+
+fn with_flow(set: Box<dyn Dataset>, options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    let (method, cache, progress) =
+        (options.flow.clone(), options.cache.clone(), Arc::clone(&options.progress));
+    Ok(Box::new(WithFlow::new(set, method, cache, progress)?))
 }
 
 /// Label groups of a set, without decoding anything.
@@ -218,7 +257,7 @@ fn open_files(recipe: cache::Recipe, options: &OpenOptions) -> Result<Box<dyn Da
         ffmpeg: options.ffmpeg.clone(),
         progress: Arc::clone(&options.progress),
     };
-    recipe.open(options.size, config)
+    with_flow(recipe.open(options.size, config)?, options)
 }
 
 fn open_shapes(options: &OpenOptions) -> Result<Box<dyn Dataset>> {
@@ -229,6 +268,27 @@ fn open_shapes(options: &OpenOptions) -> Result<Box<dyn Dataset>> {
     let clips = options.clips.unwrap_or(clips);
     let frames = options.frames.unwrap_or(shapes::FRAMES);
     Ok(Box::new(Shapes::new(options.seed, options.split, clips, frames)?))
+}
+
+fn open_street(options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    let clips = match options.split {
+        Split::Train => street::TRAIN_CLIPS,
+        Split::Test => street::TEST_CLIPS,
+    };
+    let clips = options.clips.unwrap_or(clips);
+    let frames = options.frames.unwrap_or(street::FRAMES);
+    Ok(Box::new(Street::new(options.seed, options.split, clips, frames)?))
+}
+
+fn open_sprites(options: &OpenOptions) -> Result<Box<dyn Dataset>> {
+    let clips = match options.split {
+        Split::Train => sprites::TRAIN_CLIPS,
+        Split::Test => sprites::TEST_CLIPS,
+    };
+    let clips = options.clips.unwrap_or(clips);
+    let frames = options.frames.unwrap_or(sprites::FRAMES);
+    let folder = options.root.join("sprites");
+    with_flow(Box::new(Sprites::read(&folder, options.seed, options.split, clips, frames)?), options)
 }
 
 /// `digits` takes MNIST where it is and nothing else is asked for, `mnist` insists on it.

@@ -2,7 +2,9 @@
 
 use vg_core::{Error, Result};
 
-use crate::{dataset::Start, open::OpenOptions, procedural::digits::motion::Bounce};
+use crate::{
+    dataset::Start, flow::FlowMethod, layouts::Layout, open::OpenOptions, procedural::digits::motion::Bounce,
+};
 
 /// Options of a set, for messages and listings: `(as written, what it does)`.
 pub type Known = &'static [(&'static str, &'static str)];
@@ -40,9 +42,28 @@ const KINETICS: Known = &[
 ];
 const UCF101: Known = &[("split=N", "the official split 1, 2 or 3 instead of the first")];
 
-/// The options that the set `name` has.
+const STREET: Known = &[("frames=N", "frames of a clip instead of 30, 1 to 1,200")];
+
+const FLOW: (&str, &str) = (
+    "flow=METHOD",
+    "optical flow by medium (the default), fast, ultrafast or none, or from .flo files: dir:PATH",
+);
+const SPRITES: Known = &[("frames=N", "frames of a clip instead of 16"), FLOW];
+const STRETCH: (&str, &str) = ("stretch", "frames scaled as a whole, whatever their ratio, not cut");
+const VOID: (&str, &str) = ("void=ID", "the class of pixels whose id is none");
+const CITYSCAPES: Known = &[STRETCH, VOID, FLOW];
+const MAPS: Known =
+    &[("classes=N", "number of classes, where no classes.txt names them"), STRETCH, VOID, FLOW];
+const CONDITIONS: Known = &[STRETCH, FLOW];
+
+/// The options that the set `name` has; of a set with a path, what stands before it is enough.
 pub fn known(name: &str) -> Known {
-    match name {
+    match name.split(':').next().unwrap_or(name) {
+        "sprites" => SPRITES,
+        "cityscapes" => CITYSCAPES,
+        "maps" => MAPS,
+        "face" | "pose" => CONDITIONS,
+        "street" => STREET,
         "digits" => DRAWN,
         "mnist" => DIGITS,
         "bair" => BAIR,
@@ -54,12 +75,26 @@ pub fn known(name: &str) -> Known {
     }
 }
 
-/// The name of a set without its options; a path, after `folder:` or `strips:`, has none.
+/// The name of a set without its options; a path after `folder:` or `strips:` has none. The path of a layout ends where options that it
+/// has begin.
 pub fn base(name: &str) -> &str {
+    if Layout::parse(name).is_some() {
+        let option = |text: &str| known(name).iter().any(|(usage, _)| key(usage) == key(text));
+        let mut path = name;
+        while let Some((shorter, _)) = path.rsplit_once(',').filter(|(_, last)| option(last)) {
+            path = shorter;
+        }
+        return path;
+    }
     match name.split_once(',') {
         Some((base, _)) if !base.contains(':') => base,
         _ => name,
     }
+}
+
+/// The key of an option.
+fn key(option: &str) -> &str {
+    option.split('=').next().unwrap_or(option)
 }
 
 /// `options` with those of `name`, and the name without them.
@@ -77,13 +112,12 @@ pub(crate) fn apply<'a>(name: &'a str, options: &OpenOptions) -> Result<(&'a str
 
 fn set(name: &str, option: &str, options: &mut OpenOptions) -> Result<()> {
     let (key, value) = option.split_once('=').map_or((option, None), |(key, value)| (key, Some(value)));
-    let key_of = |known: &'static str| known.split('=').next().unwrap_or(known);
     if known(name).is_empty() {
         return Err(Error::Data(format!(
             "{name}: this data set has no options, so {option:?} cannot be one"
         )));
     }
-    let Some((usage, _)) = known(name).iter().find(|(known, _)| key_of(known) == key) else {
+    let Some((usage, _)) = known(name).iter().find(|(known, _)| self::key(known) == key) else {
         return Err(Error::unknown(
             format!("option of the data set {name}"),
             option,
@@ -107,6 +141,13 @@ fn set(name: &str, option: &str, options: &mut OpenOptions) -> Result<()> {
         ("random-start", _) => options.start = Some(Start::Anywhere),
         ("stride", value) => options.keep_every = number(name, option, value, 1..=16)?,
         ("split", value) => options.official_split = number(name, option, value, 1..=3)?,
+        ("stretch", _) => options.stretch = true,
+        ("classes", value) => options.classes = Some(number(name, option, value, 1..=256)?),
+        ("void", value) => options.void = Some(number(name, option, value, 0..=255)?),
+        ("flow", value) => {
+            options.flow = FlowMethod::parse(value)
+                .ok_or_else(|| Error::Data(format!("{name}: {option}: flow is {}", FlowMethod::USAGE)))?;
+        }
         ("test-list", _) => options.test_list = true,
         ("time-split", _) => options.time_split = true,
         ("no-skip", _) => options.skip_action = false,
@@ -167,7 +208,9 @@ mod tests {
 
     #[test]
     fn every_option_that_is_listed_is_known() {
-        for set in ["digits", "mnist", "bair", "weizmann", "weizmann-strips", "kinetics600", "ucf101"] {
+        for set in
+            ["street", "digits", "mnist", "bair", "weizmann", "weizmann-strips", "kinetics600", "ucf101"]
+        {
             for (option, _) in known(set) {
                 let text = format!("{set},{}", option.replace('N', "2"));
                 let changed = apply(&text, &OpenOptions::default()).unwrap().1;

@@ -333,3 +333,51 @@ fn npm_is_run_in_a_folder_of_its_own() {
     std::fs::write(&npm, "#!/bin/sh\necho 'npm ERR! 404 no such package' >&2\nexit 1\n").unwrap();
     assert!(fetch(&other, &options).unwrap_err().to_string().contains("404 no such package"));
 }
+
+/// Does nothing where the program that makes and opens Debian's packages is missing.
+#[cfg(unix)]
+#[test]
+fn debian_packages_are_fetched_by_apt_and_keep_what_is_below() {
+    use std::os::unix::fs::PermissionsExt;
+    use std::process::{Command, Stdio};
+
+    let root = tempfile::tempdir().unwrap();
+    let tree = root.path().join("tree");
+    for (path, text) in [
+        (
+            "DEBIAN/control",
+            "Package: toy\nVersion: 1\nArchitecture: all\nMaintainer: a <a@b.c>\nDescription: toy\n",
+        ),
+        ("usr/share/toy/a/x/one.txt", "one"),
+        ("usr/share/toy/b/two.txt", "two"),
+        ("usr/share/toy/c/three.txt", "three"),
+        ("usr/share/toy/four.txt", "four"),
+    ] {
+        std::fs::create_dir_all(tree.join(path).parent().unwrap()).unwrap();
+        std::fs::write(tree.join(path), text).unwrap();
+    }
+    let package = root.path().join("toy.deb");
+    let build =
+        Command::new("dpkg-deb").arg("--build").arg(&tree).arg(&package).stdout(Stdio::null()).status();
+    if !build.is_ok_and(|status| status.success()) {
+        return;
+    }
+    let bytes = std::fs::read(&package).unwrap();
+    let apt = root.path().join("apt-get");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1 $3\" = 'download toy=1' ] || exit 3\ncp {} toy_1_all.deb\n",
+        package.display()
+    );
+    std::fs::write(&apt, script).unwrap();
+    std::fs::set_permissions(&apt, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let options = FetchOptions { apt, ..FetchOptions::new(root.path().join("data")) };
+    let manifest = manifest(&format!(
+        "[[parts]]\nname = 'p'\ntake = ''\ncount = 3\n[[parts.sources]]\nkind = 'apt'\npackage = 'toy'\npackage_version = '1'\nbytes = {}\nsha256 = '{}'\nfolder = './usr/share/toy'\nbelow = ['a/x', 'b', 'four.txt']\n",
+        bytes.len(),
+        sha256(&bytes)
+    ));
+    assert_eq!(fetch(&manifest, &options).unwrap(), Outcome::Fetched);
+    let found = names(&root.path().join("data/toy"));
+    let kept: Vec<&String> = found.iter().filter(|name| !name.starts_with('.')).collect();
+    assert_eq!(kept, ["a-x-one.txt", "b-two.txt", "four.txt"]);
+}

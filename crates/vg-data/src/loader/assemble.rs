@@ -8,7 +8,10 @@ use vg_core::batch::CLIP_NUMBER;
 use vg_core::{Batch, BatchSpec, Error, Result};
 
 use super::plan::{Draw, Plan};
-use crate::frames::{decode_table, scatter_planes};
+use crate::{
+    frames::{decode_table, scatter_planes},
+    maps::{Map, Values, kinds},
+};
 
 /// The batch at `position`, in f32 on the CPU.
 pub(super) fn batch(plan: &Plan, spec: &BatchSpec, position: u64) -> Result<Batch> {
@@ -24,7 +27,41 @@ pub(super) fn batch(plan: &Plan, spec: &BatchSpec, position: u64) -> Result<Batc
         .transpose()?;
     let labels: Result<BTreeMap<_, _>> =
         spec.labels.iter().map(|group| Ok((group.clone(), labels(plan, group, &draws)?))).collect();
-    Ok(Batch { clips, images, labels: labels?, maps: BTreeMap::new() })
+    Ok(Batch { clips, images, labels: labels?, maps: maps(plan, spec, &draws)? })
+}
+
+/// The maps asked for by name, over the frames of all draws.
+fn maps(plan: &Plan, spec: &BatchSpec, draws: &[Draw]) -> Result<BTreeMap<String, Tensor>> {
+    if spec.maps.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let dataset = plan.dataset();
+    let kinds = kinds(&plan.info().name, &spec.maps, spec.clip.frames, |kind| dataset.has_map(kind))?;
+    let read = |draw: &Draw| {
+        let maps = dataset.read_maps(draw.clip, &draw.picks, spec.clip.into(), &kinds)?;
+        let pairs = maps.into_iter().zip(&kinds);
+        Ok::<Vec<Map>, Error>(
+            pairs.map(|(map, kind)| if draw.mirror { map.mirrored(*kind) } else { map }).collect(),
+        )
+    };
+    let by_draw: Vec<Vec<Map>> = draws.par_iter().map(read).collect::<Result<_>>()?;
+    let stacked = |(place, name): (usize, &String)| {
+        let maps: Vec<&Map> = by_draw.iter().filter_map(|maps| maps.get(place)).collect();
+        Ok((name.clone(), stack(&maps)?))
+    };
+    spec.maps.iter().enumerate().map(stacked).collect()
+}
+
+/// `[B, C, T, H, W]`.
+fn stack(maps: &[&Map]) -> Result<Tensor> {
+    let each = maps.iter().map(|map| {
+        let dims = (1, map.channels, map.frames, map.height, map.width);
+        match &map.values {
+            Values::Ids(ids) => Tensor::from_slice(ids, dims, &Device::Cpu),
+            Values::Floats(floats) => Tensor::from_slice(floats, dims, &Device::Cpu),
+        }
+    });
+    Ok(Tensor::cat(&each.collect::<candle_core::Result<Vec<_>>>()?, 0)?)
 }
 
 /// Pixels of all draws, each `[C, T, H, W]`.
@@ -72,11 +109,6 @@ fn check(plan: &Plan, spec: &BatchSpec) -> Result<()> {
         return Err(Error::Data(format!(
             "{name}: clips have 1 (grey) or 3 (RGB) channels, not {}",
             clip.channels
-        )));
-    }
-    if let Some(map) = spec.maps.first() {
-        return Err(Error::Data(format!(
-            "{name}: there is no condition map {map:?}; this data set has none"
         )));
     }
     Ok(())

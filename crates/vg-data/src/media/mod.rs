@@ -5,6 +5,7 @@ mod atomic;
 mod gif;
 mod grid;
 mod jpeg;
+pub mod maps;
 mod still;
 
 use std::path::Path;

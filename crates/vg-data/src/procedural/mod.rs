@@ -2,6 +2,7 @@
 
 pub mod digits;
 pub mod shapes;
+pub mod street;
 
 use vg_core::{Error, Result, SourceInfo};
 

@@ -148,5 +148,8 @@ fn place(source: &Source) -> String {
         Source::Pypi(p) => {
             format!("PyPI package {}=={}, {}", p.package, p.package_version, indicatif::HumanBytes(p.bytes))
         }
+        Source::Apt(p) => {
+            format!("Debian package {}={}, {}", p.package, p.package_version, indicatif::HumanBytes(p.bytes))
+        }
     }
 }
