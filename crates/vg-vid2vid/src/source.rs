@@ -91,6 +91,20 @@ pub fn source(
         .collect()
 }
 
+/// Label maps of u32 with some classes replaced by others, all at once, so that two can change places; instance maps alike, where the id of what is
+/// not counted is its class.
+///
+/// Source: paper, section 4, "semantic manipulation".
+///
+/// # Errors
+/// [`Error::Tensor`] for maps of another type.
+pub fn relabel(maps: &Tensor, edits: &[(u32, u32)]) -> Result<Tensor> {
+    let edited = |label: u32| edits.iter().find(|(from, _)| *from == label).map_or(label, |(_, to)| *to);
+    let labels: Vec<u32> = maps.flatten_all()?.to_vec1()?;
+    let labels: Vec<u32> = labels.into_iter().map(edited).collect();
+    Ok(Tensor::from_vec(labels, maps.shape(), maps.device())?)
+}
+
 /// Frame `t` of clips `[B, C, T, H, W]`.
 ///
 /// # Errors
@@ -172,4 +186,30 @@ pub fn face(source: &Tensor) -> Result<Option<Square>> {
         left: first(left, right, w),
         side: 2 * half,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::Device;
+
+    #[test]
+    fn classes_can_change_places() {
+        let maps = Tensor::from_slice(&[11u32, 21, 7, 11], (1, 1, 1, 2, 2), &Device::Cpu).unwrap();
+        let edited = relabel(&maps, &[(11, 21), (21, 11)]).unwrap();
+        assert_eq!(edited.flatten_all().unwrap().to_vec1::<u32>().unwrap(), [21, 11, 7, 21]);
+    }
+
+    /// Specification, section 2.3: the crop keeps away from the last row and column.
+    #[test]
+    fn faces_are_cut_out_within_the_frame() {
+        let mut values = vec![0.0f32; 3 * 64 * 64];
+        let mut marked = |y: usize, x: usize| {
+            values[2 * 64 * 64 + y * 64 + x] = 1.0;
+            Tensor::from_slice(&values, (1, 3, 64, 64), &Device::Cpu).unwrap()
+        };
+        assert_eq!(face(&marked(63, 0)).unwrap(), Some(Square { top: 47, left: 0, side: 16 }));
+        assert_eq!(face(&marked(21, 40)).unwrap(), Some(Square { top: 34, left: 12, side: 16 }));
+        assert_eq!(face(&Tensor::zeros((1, 3, 64, 64), DType::F32, &Device::Cpu).unwrap()).unwrap(), None);
+    }
 }

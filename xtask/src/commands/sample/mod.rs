@@ -158,6 +158,12 @@ fn check_seeds(args: &Args, classes: &Classes) -> Result<u64> {
 /// Writes the clips and returns the files.
 fn write(args: &Args, classes: &Classes, sampler: &dyn Sampler, made: Made) -> Result<Vec<PathBuf>> {
     let scale = args.scale.map(|n| n as usize);
+    // Of models that follow maps one wants to see both beside each other.
+    let rows = if args.parts && !sampler.spec().maps.is_empty() {
+        Some(parts::write_rows(&args.out, &made.clips, &made.parts, scale)?)
+    } else {
+        None
+    };
     let mut files = match (&args.steer.grid, args.steer.per_class) {
         (Some(grid), _) => clips::write_table(&args.out, made.clips, grid.columns.number as usize, scale)?,
         (None, Some(columns)) => {
@@ -171,6 +177,7 @@ fn write(args: &Args, classes: &Classes, sampler: &dyn Sampler, made: Made) -> R
             vec![args.out.clone()]
         }
     };
+    files.extend(rows);
     files.extend(parts::write(&args.out, made.parts, scale)?);
     Ok(files)
 }
