@@ -107,7 +107,7 @@ impl Unit {
 
 #[derive(Clone, Debug)]
 enum Layer {
-    Unit(Unit),
+    Unit(Box<Unit>),
     /// `x + unit(unit(x))`.
     Residual(Box<[Unit; 2]>),
 }
@@ -237,7 +237,7 @@ impl<'a> Builder<'a> {
     }
 
     fn push(&mut self, unit: Unit, numbers: usize) {
-        self.layers.push(Layer::Unit(unit));
+        self.layers.push(Layer::Unit(Box::new(unit)));
         self.next += numbers;
     }
 }

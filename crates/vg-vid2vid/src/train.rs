@@ -82,7 +82,7 @@ impl Vid2vidTrainer {
         let rates = plan.rates();
         let temporal = TEMPORAL.iter().take(config.discriminator.temporal_scales);
         let temporal = temporal
-            .map(|name| group(*name, &[&format!("{name}.")], rates.temporal, plain))
+            .map(|name| group(name, &[&format!("{name}.")], rates.temporal, plain))
             .collect::<Result<_>>()?;
         Ok(Self {
             generator_params: group("generators", &["G", "E."], rates.generators, of_generators)?,

@@ -27,8 +27,7 @@ impl<'a> Plan<'a> {
 
     /// Times that sequences have grown.
     fn growths(self) -> u32 {
-        let every = self.config.train.grow_every;
-        if every == 0 { 0 } else { (self.epochs / every).min(31) as u32 }
+        self.epochs.checked_div(self.config.train.grow_every).map_or(0, |times| times.min(31) as u32)
     }
 
     /// Frames of a sequence that are generated.
