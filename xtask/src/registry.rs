@@ -24,6 +24,8 @@ pub static MODELS: &[Registered] = &[
     Registered { entry: vg_mocogan::ENTRY, parity: vg_mocogan::parity::run },
     #[cfg(feature = "svg")]
     Registered { entry: vg_svg::ENTRY, parity: vg_svg::parity::run },
+    #[cfg(feature = "vid2vid")]
+    Registered { entry: vg_vid2vid::ENTRY, parity: vg_vid2vid::parity::run },
     #[cfg(feature = "videovae")]
     Registered { entry: vg_videovae::ENTRY, parity: vg_videovae::parity::run },
     #[cfg(feature = "dvdgan")]

@@ -4,6 +4,7 @@ mod attributes;
 mod classes;
 mod groups;
 mod noise;
+mod stream;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,6 +18,7 @@ pub use self::attributes::{Attribute, ClassSwitch};
 pub use self::classes::{ClassNames, evenly_chosen};
 pub use self::groups::{Groups, Rows};
 pub use self::noise::Noise;
+pub use self::stream::{FrameStream, StreamRequest, StreamedFrame};
 
 /// What a sampler makes and takes.
 #[derive(Clone, Debug, PartialEq)]
@@ -297,6 +299,14 @@ pub trait Sampler {
     /// # Errors
     /// [`Error::Unsupported`] for what the model cannot do: too many frames, an unknown class, missing context.
     fn sample(&self, request: &SampleRequest) -> Result<Clips>;
+
+    /// Frames of one clip one after the other, for models that make them from maps.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] from models that make whole clips, and for given frames that are missing or not taken.
+    fn stream(&self, _request: &StreamRequest) -> Result<Box<dyn FrameStream + '_>> {
+        Err(Error::Unsupported("this model makes whole clips; it does not follow maps frame by frame".into()))
+    }
 
     /// The clips, and by name the parts that they were made of, one entry per seed: masks, backgrounds (clips of one frame) and the
     /// like. Models without parts have none.

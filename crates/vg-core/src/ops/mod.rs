@@ -19,6 +19,10 @@
 //! | [`noise`] | Gaussian noise added to a tensor | any order |
 //! | [`rows`] | rows of one tensor taken, or added to several rows of another | any order |
 //! | [`svc`] | singular value clipping | none |
+//! | [`warp`] | an image moved along a flow | one order |
+//! | [`pad`] | padding by the mirror image | any order |
+//! | [`segments`] | means over the pixels of a segment | any order |
+//! | [`labels`] | maps of classes and instances as inputs | none |
 //!
 //! All of them take f32 and f64 tensors on the CPU, convolutions bf16 too. Work is cut into pieces that depend on the shapes alone and is added up in a fixed
 //! order, so a result is the same to the last bit whatever the number of threads.
@@ -36,21 +40,25 @@ pub mod fold;
 pub mod gates;
 pub(crate) mod in_place;
 mod kernel;
+pub mod labels;
 pub mod linear;
 mod matmul;
 pub mod noise;
 pub mod norm;
 pub(crate) mod op;
+pub mod pad;
 pub mod pool;
 pub(crate) mod real;
 mod reduce;
 mod resample;
 pub mod rows;
+pub mod segments;
 mod softmax;
 pub mod spectral_norm;
 pub mod svc;
 mod threads;
 pub mod upsample;
+pub mod warp;
 
 pub use activation::Activation;
 #[cfg(any(test, feature = "testing"))]

@@ -60,10 +60,10 @@ impl<M: Model> Steps<M> {
         self.trainer.step(&self.batch, &mut cx).expect("a step");
     }
 
-    /// One clip, from given frames of noise where the model continues clips.
+    /// One clip, from given frames and maps of noise where the model takes some.
     ///
     /// # Panics
-    /// When sampling fails, as for models that need condition maps.
+    /// When sampling fails.
     pub fn sample(&self) {
         let sampler = self.trainer.sampler().expect("a sampler");
         sampler.sample(&request(&*sampler, &[7])).expect("a clip");

@@ -8,6 +8,7 @@ use crate::checkpoint::{CheckpointReader, CheckpointWriter, Progress, Weights};
 use crate::config::{ConfigSource, ModelConfig, resolve};
 use crate::model::{Entry, Init, Model};
 use crate::sample::{SampleRequest, Sampler};
+use crate::testing::random_maps;
 use crate::train::{StepCx, StepLog, Trainer};
 use crate::{Batch, BatchSpec, Rng};
 
@@ -48,7 +49,7 @@ pub fn random_batch(spec: &BatchSpec, rng: &Rng) -> Batch {
     let clips = draw(&spec.clip.dims(spec.clips));
     let images = (spec.images > 0).then(|| draw(&spec.clip.image_dims(spec.images)));
     let label = || Tensor::zeros(spec.clips, DType::U32, &Device::Cpu).expect("a CPU tensor");
-    let maps = spec.maps.iter().map(|m| (m.clone(), draw(&spec.clip.dims(spec.clips)))).collect();
+    let maps = random_maps(spec, &mut rng.stream("maps")).expect("CPU tensors");
     Batch { clips, images, labels: spec.labels.iter().map(|l| (l.clone(), label())).collect(), maps }
 }
 
@@ -92,7 +93,7 @@ fn weights<M: Model>(trainer: &dyn Trainer) -> Weights {
     Weights::new("the trainer", config, saved(trainer).model_tensors().clone())
 }
 
-/// A request for one clip per seed, with given frames for models that take them: the same for each clip.
+/// A request for one clip per seed, with given frames and maps for models that take them: the same for each clip.
 pub(super) fn request(sampler: &dyn Sampler, seeds: &[u64]) -> SampleRequest {
     let spec = sampler.spec();
     let mut request = SampleRequest::seeds(seeds.iter().copied());
@@ -102,6 +103,8 @@ pub(super) fn request(sampler: &dyn Sampler, seeds: &[u64]) -> SampleRequest {
         let context = stream.uniform_tensor(&dims[..], -1.0, 1.0, DType::F32, &Device::Cpu);
         request.context = Some(context.expect("a CPU tensor"));
     }
+    let maps = BatchSpec { maps: spec.maps.clone(), ..BatchSpec::clips(1, spec.clip, spec.pixels) };
+    request.maps = random_maps(&maps, &mut Rng::new(2).stream("maps")).expect("CPU tensors");
     request
 }
 

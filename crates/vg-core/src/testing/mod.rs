@@ -6,6 +6,7 @@ pub mod conformance;
 mod fixture;
 mod formula;
 pub mod gradcheck;
+mod maps;
 mod parity;
 
 pub use crate::{benchmark, conformance};
@@ -14,4 +15,5 @@ pub use compare::{assert_close, relative_error};
 pub use conformance::random_batch;
 pub use fixture::Fixture;
 pub use formula::{filled, hashed, uniform, uniform_tensor};
+pub use maps::random_maps;
 pub use parity::{Checker, ParityLine, ParityReport, Tolerance};

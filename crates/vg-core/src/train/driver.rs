@@ -235,15 +235,13 @@ impl<'a> Driver<'a> {
             return Ok(());
         }
         let mut request = SampleRequest::seeds(0..schedule.samples);
-        if spec.context_frames > 0 {
-            let wanted = BatchSpec {
-                images: 0,
-                labels: Vec::new(),
-                maps: Vec::new(),
-                flip: false,
-                ..self.trainer.needs()
-            };
-            request.context = Some(context(self.source, wanted, &spec, schedule.samples, &self.init)?);
+        if spec.context_frames > 0 || !spec.maps.is_empty() {
+            let needs = self.trainer.needs();
+            let clip = if spec.maps.is_empty() { needs.clip } else { spec.clip };
+            let clips = schedule.samples as usize;
+            let maps = spec.maps.clone();
+            let wanted = BatchSpec { clips, clip, images: 0, labels: Vec::new(), maps, flip: false, ..needs };
+            given(self.source, &wanted, &spec, &self.init, &mut request)?;
         }
         let (clips, parts) = sampler.sample_parts(&request)?;
         observer.samples(self.progress, &clips)?;
@@ -306,17 +304,20 @@ fn class_rows(
     })
 }
 
-/// First frames of the first clips of the data, the same at every tick.
-fn context(
+/// First frames and maps of the first clips of the data, the same at every tick.
+fn given(
     source: &mut dyn BatchSource,
-    wanted: BatchSpec,
+    wanted: &BatchSpec,
     spec: &SampleSpec,
-    clips: u64,
     init: &Init,
-) -> Result<Tensor> {
-    let wanted = BatchSpec { clips: clips as usize, ..wanted };
-    let batch = source.batch(&wanted, 0)?.to(init.dtype, &init.device)?;
-    Ok(batch.clips.narrow(2, 0, spec.context_frames)?.contiguous()?)
+    request: &mut SampleRequest,
+) -> Result<()> {
+    let batch = source.batch(wanted, 0)?.to(init.dtype, &init.device)?;
+    if spec.context_frames > 0 {
+        request.context = Some(batch.clips.narrow(2, 0, spec.context_frames)?.contiguous()?);
+    }
+    request.maps = batch.maps;
+    Ok(())
 }
 
 fn is_tick(step: u64, every: u64) -> bool {

@@ -11,12 +11,13 @@ use vg_core::grad::Tape;
 use vg_core::model::{Experiment, Init};
 use vg_core::rng::Stream;
 use vg_core::sample::SampleRequest;
+use vg_core::testing::random_maps;
 use vg_core::train::{StepCx, StepLog, Trainer};
 use vg_core::{Batch, BatchSpec, ClipSpec, Pixels, Rng};
 
 use super::ModelArgs;
 use super::lock::wait_until_alone;
-use crate::failure::{Done, Failure};
+use crate::failure::Done;
 use crate::report::median;
 use crate::{console, machine, registry, threads};
 
@@ -162,6 +163,9 @@ fn time_sampling(trainer: &dyn Trainer, clips: u64, steps: u64) -> Result<f64> {
         let given = BatchSpec::clips(clips as usize, given, spec.pixels);
         request.context = Some(random_batch(&given, 0, &mut Rng::new(0).stream("context"))?.clips);
     }
+    let maps =
+        BatchSpec { maps: spec.maps.clone(), ..BatchSpec::clips(clips as usize, spec.clip, spec.pixels) };
+    request.maps = random_maps(&maps, &mut Rng::new(0).stream("maps"))?;
     let mut times = Vec::new();
     for _ in 0..=steps.min(SAMPLINGS) {
         let started = Instant::now();
@@ -171,12 +175,8 @@ fn time_sampling(trainer: &dyn Trainer, clips: u64, steps: u64) -> Result<f64> {
     Ok(median(times.split_off(1)))
 }
 
-/// Uniform noise in place of clips, images and labels.
+/// Uniform noise in place of clips, images, labels and maps.
 fn random_batch(spec: &BatchSpec, classes: usize, noise: &mut Stream) -> Result<Batch> {
-    if !spec.maps.is_empty() {
-        let text = format!("the benchmark has no condition maps ({})", spec.maps.join(", "));
-        return Err(Failure::new(text).into());
-    }
     let (low, high) = match spec.pixels {
         Pixels::Unit => (0.0, 1.0),
         Pixels::Symmetric | Pixels::Centered128 => (-1.0, 1.0),
@@ -187,7 +187,8 @@ fn random_batch(spec: &BatchSpec, classes: usize, noise: &mut Stream) -> Result<
     let label: Vec<u32> = (0..spec.clips).map(|i| (i % classes.max(1)) as u32).collect();
     let label = Tensor::from_vec(label, spec.clips, &Device::Cpu)?;
     let labels = spec.labels.iter().map(|group| (group.clone(), label.clone())).collect();
-    Ok(Batch { clips, images, labels, maps: BTreeMap::new() })
+    let maps = random_maps(spec, noise)?;
+    Ok(Batch { clips, images, labels, maps })
 }
 
 fn print(m: &Measurement) -> Result<()> {

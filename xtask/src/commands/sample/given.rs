@@ -1,5 +1,6 @@
 //! First frames and other conditions of clips.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,15 @@ use super::Args;
 use crate::clips;
 use crate::data::DataChoice;
 use crate::failure::Failure;
+
+/// What clips are made from besides noise.
+#[derive(Default)]
+pub(super) struct Conditions {
+    /// Given frames `[n or 1, C, context, H, W]`.
+    pub context: Option<Tensor>,
+    /// Maps by name, `[n, C', T, H, W]`.
+    pub maps: BTreeMap<String, Tensor>,
+}
 
 /// Where the given frames come from.
 pub(super) enum Given {
@@ -32,13 +42,7 @@ impl Given {
     pub(super) fn of(args: &Args, sampler: &dyn Sampler, stride: usize) -> Result<Self> {
         let (spec, range) = (sampler.spec(), sampler.context_range());
         if !spec.maps.is_empty() {
-            let text = format!(
-                "this model needs condition maps ({}) for every clip; `sample` has none",
-                spec.maps.join(", ")
-            );
-            return Err(Failure::new(text)
-                .hint("the sample clips of a training run show it on its data")
-                .into());
+            return Self::with_maps(args, &spec, stride);
         }
         let asked = args.given.map(|n| n as usize);
         let source = match (&args.data, &args.context) {
@@ -84,6 +88,25 @@ impl Given {
         }
     }
 
+    /// Models that follow maps: those of a data set, with its first frames where the model goes on from some.
+    fn with_maps(args: &Args, spec: &SampleSpec, stride: usize) -> Result<Self> {
+        let Some(name) = &args.data else {
+            let maps = spec.maps.join(", ");
+            let text = format!("this model follows maps ({maps}), and nothing says whose");
+            return Err(Failure::new(text)
+                .hint("name a data set that has them, such as `--data street` or `--data maps:FOLDER`")
+                .into());
+        };
+        if args.given.is_some() {
+            let text = "--given: this model begins with as many frames as in its training";
+            return Err(Failure::new(text).hint("leave `--given` out").into());
+        }
+        let frames = args.steer.frames.unwrap_or(spec.clip.frames);
+        let clip = ClipSpec { frames, ..spec.clip };
+        let one = BatchSpec::clips(1, clip, spec.pixels);
+        Self::of_set(args, name, BatchSpec { frame_stride: stride, maps: spec.maps.clone(), ..one })
+    }
+
     fn of_set(args: &Args, name: &str, wanted: BatchSpec) -> Result<Self> {
         let root = args.root.clone().unwrap_or_else(|| PathBuf::from("data"));
         let choice = DataChoice::new(name, args.split.into(), root, None, false)?;
@@ -122,14 +145,22 @@ impl Given {
         Ok(futures)
     }
 
-    /// Given frames `[n, C, context, H, W]` of the clips in `range`, counted from the first clip asked for.
-    pub(super) fn take(&mut self, range: Range<u64>) -> Result<Option<Tensor>> {
+    /// Given frames and maps of the clips in `range`, counted from the first clip asked for; `frames` are given where maps are followed.
+    pub(super) fn take(&mut self, range: Range<u64>, frames: usize) -> Result<Conditions> {
         let (loader, wanted) = match self {
-            Self::None => return Ok(None),
-            Self::Clip { given, .. } => return Ok(Some(given.clone())),
+            Self::None => return Ok(Conditions::default()),
+            Self::Clip { given, .. } => {
+                return Ok(Conditions { context: Some(given.clone()), ..Conditions::default() });
+            }
             Self::Set(loader, wanted) => (loader, wanted),
         };
         let wanted = BatchSpec { clips: (range.end - range.start) as usize, ..wanted.clone() };
-        Ok(Some(loader.batch(&wanted, range.start)?.clips))
+        let batch = loader.batch(&wanted, range.start)?;
+        let context = match (wanted.maps.is_empty(), frames) {
+            (true, _) => Some(batch.clips),
+            (false, 0) => None,
+            (false, n) => Some(batch.clips.narrow(2, 0, n)?.contiguous()?),
+        };
+        Ok(Conditions { context, maps: batch.maps })
     }
 }

@@ -17,7 +17,7 @@ use vg_core::model::{Experiment, Init, parse_config_file};
 use vg_core::sample::{SampleRequest, Sampler};
 use vg_data::Frames;
 
-use self::given::Given;
+use self::given::{Conditions, Given};
 use self::steer::{Classes, Steer};
 use super::eval;
 use super::train::Part;
@@ -62,7 +62,8 @@ pub struct Args {
     seed: u64,
     #[command(flatten)]
     steer: Steer,
-    /// Data set that gives the first frames, for models that continue clips or can do so; see `cargo xtask datasets`
+    /// Data set that gives the first frames, for models that continue clips or can do so, and the maps for models that follow maps; see
+    /// `cargo xtask datasets`
     #[arg(long, value_name = "SET")]
     data: Option<String>,
     /// A clip to continue, for the same models: GIF, WebP, APNG, Y4M, a folder of numbered images, through ffmpeg mp4, avi and others, a still
@@ -157,6 +158,12 @@ fn check_seeds(args: &Args, classes: &Classes) -> Result<u64> {
 /// Writes the clips and returns the files.
 fn write(args: &Args, classes: &Classes, sampler: &dyn Sampler, made: Made) -> Result<Vec<PathBuf>> {
     let scale = args.scale.map(|n| n as usize);
+    // Of models that follow maps one wants to see both beside each other.
+    let rows = if args.parts && !sampler.spec().maps.is_empty() {
+        Some(parts::write_rows(&args.out, &made.clips, &made.parts, scale)?)
+    } else {
+        None
+    };
     let mut files = match (&args.steer.grid, args.steer.per_class) {
         (Some(grid), _) => clips::write_table(&args.out, made.clips, grid.columns.number as usize, scale)?,
         (None, Some(columns)) => {
@@ -170,6 +177,7 @@ fn write(args: &Args, classes: &Classes, sampler: &dyn Sampler, made: Made) -> R
             vec![args.out.clone()]
         }
     };
+    files.extend(rows);
     files.extend(parts::write(&args.out, made.parts, scale)?);
     Ok(files)
 }
@@ -257,8 +265,8 @@ fn draw(
     let mut made = Made::default();
     for start in (0..clips).step_by(AT_ONCE as usize) {
         let range = start..clips.min(start + AT_ONCE);
-        let context = given.take(range.clone())?;
-        let request = SampleRequest { context, ..args.steer.request(classes, args.seed, range) };
+        let Conditions { context, maps } = given.take(range.clone(), sampler.spec().context_frames)?;
+        let request = SampleRequest { context, maps, ..args.steer.request(classes, args.seed, range) };
         let clips = if args.parts {
             let (clips, parts) = sampler.sample_parts(&request)?;
             if parts.is_empty() {

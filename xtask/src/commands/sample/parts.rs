@@ -28,6 +28,27 @@ pub(in crate::commands) fn write(
     Ok(written)
 }
 
+/// Writes clips with what they were made of side by side, a row a clip: parts in the order of their names, then the clip. `samples.gif` gets
+/// `samples-rows.gif`.
+///
+/// # Errors
+/// As [`clips::write()`].
+pub(in crate::commands) fn write_rows(
+    out: &Path,
+    clips: &[Frames],
+    parts: &BTreeMap<&'static str, Vec<Frames>>,
+    scale: Option<usize>,
+) -> Result<PathBuf> {
+    let row = |(k, clip): (usize, &Frames)| {
+        let own = parts.values().filter_map(move |all| all.get(k).cloned());
+        own.chain(std::iter::once(clip.clone()))
+    };
+    let path = beside(out, "rows", false);
+    let cells = clips.iter().enumerate().flat_map(row).collect();
+    clips::write_rows(&path, cells, parts.len() + 1, scale)?;
+    Ok(path)
+}
+
 fn beside(out: &Path, name: &str, still: bool) -> PathBuf {
     let stem = out.file_stem().unwrap_or_default().to_string_lossy();
     let ending = if still { "png".into() } else { out.extension().unwrap_or_default().to_string_lossy() };
