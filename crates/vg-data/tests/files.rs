@@ -210,9 +210,9 @@ fn averages_are_made_once_from_the_decoded_frames() {
     folder.put("clips/a.gif", &split(3));
     folder.put("clips/b.gif", &split(5));
     let messages = Arc::new(Messages::default());
-    let options = OpenOptions { progress: messages.clone(), ..folder.options() };
-    let set = folder.open(&options).unwrap();
     let size = |side| FrameSize { height: side, width: side, channels: 1 };
+    let options = OpenOptions { progress: messages.clone(), size: size(8), ..folder.options() };
+    let set = folder.open(&options).unwrap();
     for (side, values) in [(2, vec![10, 21, 10, 21]), (1, vec![16])] {
         let frames = set.read_averaged(1, &[4, 0], size(side), 8 / side).unwrap();
         assert_eq!(frames.data, values.repeat(2), "{side}");
