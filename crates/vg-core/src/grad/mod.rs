@@ -19,7 +19,7 @@ use std::rc::Rc;
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Shape, Tensor, TensorId, WithDType};
 
 pub use recompute::recompute;
-pub use tape::{Mark, Tape, join, mark, rewind, settle, split};
+pub use tape::{Mark, Tape, join, mark, reshape, rewind, settle, split};
 pub(crate) use tape::{apply1, apply2, apply3, clear, part, replaying};
 
 use recompute::Segment;
@@ -107,30 +107,6 @@ impl Grads {
         }
         update(&self.all[&id], [], &grad, &AddTo)
     }
-
-    /// Lets a gradient (ones, if absent) of `tensor` flow to the variables before it, through operations of candle.
-    fn flow(&mut self, tensor: &Tensor, grad: Option<Tensor>) -> Result<()> {
-        if tensor.is_variable() {
-            let grad = match grad {
-                Some(grad) => grad,
-                None => tensor.ones_like()?.detach(),
-            };
-            return self.add(tensor.id(), grad);
-        }
-        if !tensor.track_op() {
-            return Ok(());
-        }
-        let store = match grad {
-            Some(grad) => tensor.apply_op1(Seed(grad))?.backward()?,
-            None => tensor.backward()?,
-        };
-        for id in store.get_ids() {
-            if let Some(grad) = store.get_id(*id) {
-                self.add(*id, grad.clone())?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Gradients of the sum of all elements of `loss`, for all variables that it depends on; constants with respect to them.
@@ -155,9 +131,10 @@ pub fn backward_from(tensor: &Tensor, gradient: &Tensor) -> Result<Grads> {
 fn run(tensor: &Tensor, gradient: Option<Tensor>) -> Result<Grads> {
     let mut pass = Pass::default();
     match tape::pause() {
-        None => pass.grads.flow(tensor, gradient)?,
+        None => pass.flow(tensor, gradient)?,
         Some(paused) => {
-            pass.grads.flow(tensor, gradient)?;
+            pass.expect_views(paused.records());
+            pass.flow(tensor, gradient)?;
             pass.walk(paused.records())?;
             pass.parts.give_all(&mut pass.grads)?;
         }
@@ -170,9 +147,40 @@ fn run(tensor: &Tensor, gradient: Option<Tensor>) -> Result<Grads> {
 struct Pass {
     grads: Grads,
     parts: Parts,
+    /// Tensors that are ends to this pass although they are no variables to candle: results of [`reshape`].
+    views: HashSet<TensorId>,
 }
 
 impl Pass {
+    /// Takes notice of the views among records that are about to be walked.
+    fn expect_views(&mut self, records: &[Rc<Record>]) {
+        self.views.extend(records.iter().filter(|record| record.is_view()).map(|record| record.output.id()));
+    }
+
+    /// Lets a gradient (ones, if absent) of `tensor` flow to the variables before it, through operations of candle.
+    fn flow(&mut self, tensor: &Tensor, grad: Option<Tensor>) -> Result<()> {
+        if tensor.is_variable() || self.views.contains(&tensor.id()) {
+            let grad = match grad {
+                Some(grad) => grad,
+                None => tensor.ones_like()?.detach(),
+            };
+            return self.grads.add(tensor.id(), grad);
+        }
+        if !tensor.track_op() {
+            return Ok(());
+        }
+        let store = match grad {
+            Some(grad) => tensor.apply_op1(Seed(grad))?.backward()?,
+            None => tensor.backward()?,
+        };
+        for id in store.get_ids() {
+            if let Some(grad) = store.get_id(*id) {
+                self.grads.add(*id, grad.clone())?;
+            }
+        }
+        Ok(())
+    }
+
     fn walk(&mut self, records: &[Rc<Record>]) -> Result<()> {
         for record in records.iter().rev() {
             if let Some(segment) = record.segment() {
@@ -184,7 +192,7 @@ impl Pass {
                 self.parts.add(whole, start, &grad)?;
             }
             for (input, grad) in record.gradients(&grad)? {
-                self.grads.flow(input, Some(grad))?;
+                self.flow(input, Some(grad))?;
             }
         }
         Ok(())
@@ -203,15 +211,16 @@ impl Pass {
             return Ok(());
         }
         let replay = segment.replay()?;
+        self.expect_views(&replay.records);
         for (output, grad) in replay.outputs.iter().zip(found) {
             if let Some(grad) = grad {
-                self.grads.flow(output, Some(grad))?;
+                self.flow(output, Some(grad))?;
             }
         }
         self.walk(&replay.records)?;
         for (input, stand_in) in &replay.stand_ins {
             if let Some(grad) = self.take(stand_in)? {
-                self.grads.flow(input, Some(grad))?;
+                self.flow(input, Some(grad))?;
             }
         }
         Ok(())

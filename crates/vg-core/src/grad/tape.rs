@@ -157,6 +157,8 @@ enum Op {
     Segment(Segment),
     /// All operands one after the other.
     Join,
+    /// The operand's elements in another shape.
+    View,
 }
 
 impl Record {
@@ -166,6 +168,11 @@ impl Record {
             Op::Part(start) => Some((&self.inputs[0], start)),
             _ => None,
         }
+    }
+
+    /// Whether the result is the operand in another shape: to candle no variable, but a view of one.
+    pub(super) fn is_view(&self) -> bool {
+        matches!(self.op, Op::View)
     }
 
     /// The part of a step that this stands for, where it is to be run again.
@@ -192,6 +199,7 @@ impl Record {
             // The backward pass adds its gradient to a part of the variable's instead, or runs the segment again.
             Op::Part(_) | Op::Segment(_) => Vec::new(),
             Op::Join => parts_of(grad, x)?,
+            Op::View => vec![Some(grad.reshape(x[0].shape())?)],
         };
         Ok(x.iter().zip(found).filter_map(|(input, grad)| grad.map(|g| (input, g.detach()))).collect())
     }
@@ -326,6 +334,24 @@ pub fn join(all: &[Tensor]) -> crate::Result<Tensor> {
             Ok(output)
         }
     }
+}
+
+/// The elements of `x` in another shape.
+///
+/// As candle's `reshape`, which while a tape records hands gradients back as they are; candle itself would add each to zeros, twice.
+///
+/// # Errors
+/// [`Error::Tensor`](crate::Error::Tensor) for a shape of another number of elements.
+pub fn reshape(x: &Tensor, shape: impl Into<Shape>) -> crate::Result<Tensor> {
+    let shape = shape.into();
+    if *x.shape() == shape {
+        return Ok(x.clone());
+    }
+    let output = x.reshape(&shape)?;
+    if x.is_contiguous() && matches!(way(&[x]), Way::Record) {
+        record(Op::View, vec![x.clone()], output.clone());
+    }
+    Ok(output)
 }
 
 /// The joined tensors as a variable, with one copy of their elements.

@@ -112,3 +112,31 @@ fn parts_have_the_gradients_of_narrow() {
         }
     }
 }
+
+/// Views of a result, of a variable and of a view, which operations of ours and of candle go on with; one is not used.
+fn views_loss(x: &Var, w: &Var) -> Tensor {
+    let h = Activation::Tanh.apply(x.as_tensor()).unwrap();
+    let folded = reshape(&h, (3, 5)).unwrap();
+    let bent = Activation::Sigmoid.apply(&folded).unwrap();
+    let again = reshape(&folded, 15).unwrap();
+    let flat = reshape(w.as_tensor(), 15).unwrap();
+    let _unused = reshape(&bent, (15, 1)).unwrap();
+    let sum = ((again * flat).unwrap() + reshape(&(bent + &folded).unwrap(), 15).unwrap()).unwrap();
+    assert_eq!(reshape(&h, (5, 3)).unwrap().id(), h.id());
+    reshape(&(sum * h.flatten_all().unwrap()).unwrap().sum_all().unwrap(), ()).unwrap()
+}
+
+#[test]
+fn views_hand_gradients_on() {
+    let (x, w) = (variable("x", &[5, 3]), variable("w", &[3, 5]));
+    let candle = views_loss(&x, &w).backward().unwrap();
+    let _tape = Tape::start();
+    let value = views_loss(&x, &w);
+    for _ in 0..2 {
+        let ours = backward(&value).unwrap();
+        for v in [&x, &w] {
+            let distance = (ours.get(v.as_tensor()).unwrap() - candle.get(v.as_tensor()).unwrap()).unwrap();
+            assert!(distance.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use candle_core::Tensor;
 
 use super::{Buffer, Init, Mode, NormStats, ParamSource};
+use crate::grad::reshape;
 use crate::ops::Activation;
 use crate::ops::batch_norm::{BatchStats, batch_norm_eval, batch_norm_train};
 use crate::{Error, Result};
@@ -101,7 +102,7 @@ impl BatchNorm {
                 if mode.update_running {
                     self.update_running(&stats)?;
                 }
-                Ok(y.reshape(whole)?)
+                reshape(&y, whole)
             }
             NormStats::Running => {
                 let (mean, var) = (self.running_mean.get(), self.running_var.get());
@@ -128,7 +129,7 @@ impl BatchNorm {
         };
         let folded: Vec<usize> =
             [rows / steps, steps * channels].into_iter().chain(rest.iter().copied()).collect();
-        Ok(x.contiguous()?.reshape(folded)?)
+        reshape(&x.contiguous()?, folded)
     }
 
     /// Takes in the statistics of one or more steps, one after the other.

@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::channel::channel_shift;
 use super::matmul::Product;
+use crate::grad::reshape;
 use crate::{Error, Result};
 
 /// `x W^T + b`, as `torch.nn.functional.linear`; differentiable to any order.
@@ -30,11 +31,11 @@ pub fn linear(input: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<
         )));
     }
     let rows = leading.iter().product::<usize>();
-    let flat = input.reshape((rows, *last))?;
+    let flat = reshape(input, (rows, *last))?;
     let mut y = Product { transpose_a: false, transpose_b: true, factor: 1.0 }.of(&flat, weight)?;
     if let Some(bias) = bias {
         y = channel_shift(&y, bias)?;
     }
     let shape: Vec<usize> = leading.iter().copied().chain([out]).collect();
-    Ok(y.reshape(shape)?)
+    reshape(&y, shape)
 }

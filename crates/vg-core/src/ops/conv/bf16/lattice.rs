@@ -130,6 +130,8 @@ impl Lattice {
 
     /// Writes the channels as lines of pairs, `stride` apart: `dst[pair][residue][element]`. Channels and lines beyond those of the
     /// source, and the rest of each line, are zeros.
+    // Part of its caller, which decides for which CPU it is compiled.
+    #[inline(always)]
     pub(super) fn pack<S: Element>(
         &self,
         source: Source<'_, S>,
@@ -149,11 +151,13 @@ impl Lattice {
             }
             let channel = |c: usize| &source.data[c * volume..];
             let partner = (second < channels).then(|| channel(second));
+            // Rows are short, and what pads them is shorter still: one sweep over all costs less than two calls a row.
+            line.fill(0);
             for row in &rows {
-                let to = &mut line[row.start..row.start + width];
-                to[..row.inside.start].fill(0);
-                to[row.inside.end..].fill(0);
-                let to = &mut to[row.inside.clone()];
+                let to = &mut line[row.start..row.start + width][row.inside.clone()];
+                if to.is_empty() {
+                    continue;
+                }
                 let from = &channel(first)[row.source..];
                 match partner {
                     Some(partner) => pair_rows(from, &partner[row.source..], step, to),
@@ -163,7 +167,6 @@ impl Lattice {
                         .for_each(|(t, f)| *t = u32::from(f.bits())),
                 }
             }
-            line[self.len()..].fill(0);
         }
     }
 }
@@ -171,27 +174,42 @@ impl Lattice {
 /// Every `step`-th element of two rows as pairs.
 #[inline(always)]
 fn pair_rows<S: Element>(first: &[S], second: &[S], step: usize, to: &mut [u32]) {
-    match step {
-        1 => {
-            for ((t, a), b) in to.iter_mut().zip(first).zip(second) {
-                *t = S::pair(*a, *b);
-            }
-        }
-        2 if !to.is_empty() => {
-            // The last element may have no neighbour.
-            let (last, to) = to.split_last_mut().expect("not empty");
-            *last = S::pair(first[2 * to.len()], second[2 * to.len()]);
-            for ((t, a), b) in to.iter_mut().zip(first.as_chunks::<2>().0).zip(second.as_chunks::<2>().0) {
-                *t = S::pair(a[0], b[0]);
-            }
-        }
-        _ => {
-            for ((t, a), b) in to.iter_mut().zip(first.iter().step_by(step)).zip(second.iter().step_by(step))
-            {
-                *t = S::pair(*a, *b);
-            }
-        }
+    let done = match step {
+        1 => pair_vectors::<S, 1>(first, second, to),
+        2 => pair_vectors::<S, 2>(first, second, to),
+        _ => 0,
+    };
+    for (i, t) in to.iter_mut().enumerate().skip(done) {
+        *t = S::pair(first[i * step], second[i * step]);
     }
+}
+
+/// Does that for as many elements as fill vectors, and says how many. Rows are seldom longer than a few vectors, so that loops over any
+/// number of elements would do most of them one by one.
+#[inline(always)]
+fn pair_vectors<S: Element, const STEP: usize>(first: &[S], second: &[S], to: &mut [u32]) -> usize {
+    let mut done = 0;
+    done += pair_chunks::<S, STEP, 16>(first, second, to);
+    done += pair_chunks::<S, STEP, 8>(&first[done * STEP..], &second[done * STEP..], &mut to[done..]);
+    done += pair_chunks::<S, STEP, 4>(&first[done * STEP..], &second[done * STEP..], &mut to[done..]);
+    done
+}
+
+#[inline(always)]
+fn pair_chunks<S: Element, const STEP: usize, const N: usize>(
+    first: &[S],
+    second: &[S],
+    to: &mut [u32],
+) -> usize {
+    let mut done = 0;
+    let sources = first.chunks_exact(STEP * N).zip(second.chunks_exact(STEP * N));
+    for (to, (first, second)) in to.as_chunks_mut::<N>().0.iter_mut().zip(sources) {
+        for (i, t) in to.iter_mut().enumerate() {
+            *t = S::pair(first[STEP * i], second[STEP * i]);
+        }
+        done += N;
+    }
+    done
 }
 
 #[cfg(test)]
