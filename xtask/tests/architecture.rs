@@ -31,6 +31,7 @@ const UNSAFE: &[&str] = &[
     "crates/vg-core/src/ops/gates/",
     "crates/vg-core/src/ops/kernel/",
     "crates/vg-core/src/ops/matmul.rs",
+    "crates/vg-core/src/ops/matmul/blocked.rs",
     "crates/vg-core/src/ops/norm/pixel.rs",
     "crates/vg-core/src/ops/pool/max.rs",
     "crates/vg-core/src/ops/reduce.rs",

@@ -98,19 +98,23 @@ fn parts_loss(x: &Var, w: &Var) -> Tensor {
     Tensor::stack(&sum, 0).unwrap().sum_all().unwrap()
 }
 
-#[test]
-fn parts_have_the_gradients_of_narrow() {
-    let (x, w) = (variable("x", &[5, 3]), variable("w", &[2, 3]));
-    let candle = parts_loss(&x, &w).backward().unwrap();
+/// Compares the gradients of two variables on a tape, taken twice, with candle's.
+fn check_against_candle(loss: impl Fn(&Var, &Var) -> Tensor, [x, w]: [&Var; 2]) {
+    let candle = loss(x, w).backward().unwrap();
     let _tape = Tape::start();
-    let value = parts_loss(&x, &w);
+    let value = loss(x, w);
     for _ in 0..2 {
         let ours = backward(&value).unwrap();
-        for v in [&x, &w] {
+        for v in [x, w] {
             let distance = (ours.get(v.as_tensor()).unwrap() - candle.get(v.as_tensor()).unwrap()).unwrap();
             assert!(distance.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
         }
     }
+}
+
+#[test]
+fn parts_have_the_gradients_of_narrow() {
+    check_against_candle(parts_loss, [&variable("x", &[5, 3]), &variable("w", &[2, 3])]);
 }
 
 /// Views of a result, of a variable and of a view, which operations of ours and of candle go on with; one is not used.
@@ -128,15 +132,5 @@ fn views_loss(x: &Var, w: &Var) -> Tensor {
 
 #[test]
 fn views_hand_gradients_on() {
-    let (x, w) = (variable("x", &[5, 3]), variable("w", &[3, 5]));
-    let candle = views_loss(&x, &w).backward().unwrap();
-    let _tape = Tape::start();
-    let value = views_loss(&x, &w);
-    for _ in 0..2 {
-        let ours = backward(&value).unwrap();
-        for v in [&x, &w] {
-            let distance = (ours.get(v.as_tensor()).unwrap() - candle.get(v.as_tensor()).unwrap()).unwrap();
-            assert!(distance.abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap() < 1e-6);
-        }
-    }
+    check_against_candle(views_loss, [&variable("x", &[5, 3]), &variable("w", &[3, 5])]);
 }

@@ -1,7 +1,10 @@
 //! Matrix products on the CPU whose bits do not depend on the number of threads.
 
+mod blocked;
+
 use candle_core::{Shape, Tensor};
 
+use self::blocked::Blocked;
 use super::op::{Gradients, Op, Operand, Output, binary};
 use super::real::Real;
 use super::threads::{Shared, filled, for_each};
@@ -33,6 +36,11 @@ impl<'a, T> Matrix<'a, T> {
             ..self
         }
     }
+
+    /// Whether the elements of both have the same places in memory.
+    fn lies_like(&self, other: &Self) -> bool {
+        [self.row_stride, self.column_stride] == [other.row_stride, other.column_stride]
+    }
 }
 
 /// Rows and columns of a tile: fixed, so that threads change nothing.
@@ -47,6 +55,8 @@ pub(crate) fn matmul<T: Real>(pairs: &[(Matrix<'_, T>, Matrix<'_, T>)], factor: 
         return vec![T::nil(); pairs.len() * m * n];
     }
     let (down, across) = (m.div_ceil(TILE[0]), n.div_ceil(TILE[1]));
+    let alike = |(x, y): &(Matrix<'_, T>, Matrix<'_, T>)| x.lies_like(a) && y.lies_like(b);
+    let blocked = if pairs.iter().all(alike) { Blocked::new(*a, *b) } else { None };
     // SAFETY: the tiles partition the products.
     unsafe {
         filled(pairs.len() * m * n, |out: Shared<T>| {
@@ -55,6 +65,12 @@ pub(crate) fn matmul<T: Real>(pairs: &[(Matrix<'_, T>, Matrix<'_, T>)], factor: 
                 let (a, b) = pairs[pair];
                 let (r, c) = (i / across * TILE[0], i % across * TILE[1]);
                 let (height, width) = (TILE[0].min(m - r), TILE[1].min(n - c));
+                if let Some(blocked) = &blocked {
+                    let place = (r..r + height, c..c + width);
+                    // SAFETY: the tile belongs to this task alone.
+                    blocked.tile((a, b), place, T::of(factor), out, pair * m * n);
+                    return;
+                }
                 // SAFETY: `r < m` and `c < n` by the count of tiles, and height and width are cut to what is left of both: the tile lies
                 // inside this pair's product, whose bounds `at` checks, and belongs to this task alone. The operands have the sizes
                 // asserted above, and `Matrix` that many elements. T is f32 or f64.
@@ -166,5 +182,34 @@ mod tests {
         assert_eq!(matmul(&[(Matrix::new(&at, k, m).t(), Matrix::new(&b, k, n))], 1.0), want);
         assert_eq!(matmul(&[(Matrix::new(&a, m, k), Matrix::new(&bt, n, k).t())], 1.0), want);
         assert_eq!(matmul(&[(Matrix::new(&at, k, m).t(), Matrix::new(&bt, n, k).t())], 1.0), want);
+        let narrow = |x: &[f64]| x.iter().map(|v| *v as f32).collect::<Vec<_>>();
+        let (a, b, bt) = (narrow(&a), narrow(&b), narrow(&bt));
+        let twice: Vec<f32> = want.iter().chain(&want).map(|v| 2.0 * *v as f32).collect();
+        let (a, b, bt) = (Matrix::new(&a, m, k), Matrix::new(&b, k, n), Matrix::new(&bt, n, k).t());
+        for pairs in [[(a, b), (a, b)], [(a, bt), (a, bt)], [(a, b), (a, bt)]] {
+            assert_eq!(matmul(&pairs, 2.0), twice);
+        }
+    }
+
+    /// Sizes around those of vectors and tiles, with every way to lie, against the definition.
+    #[test]
+    fn products_of_many_sizes_agree_with_loops() {
+        let sizes = [1, 2, 3, 15, 16, 17, 31, 48, 63, 65, 97];
+        let value = |i: usize, factor: usize| ((i * factor) % 9) as f32 - 4.0;
+        for (m, k, n) in sizes.iter().flat_map(|m| sizes.iter().flat_map(|k| sizes.map(|n| (*m, *k, n)))) {
+            let at = |r: usize, c: usize| value(r * k + c, 7);
+            let bt = |r: usize, c: usize| value(r * n + c, 5);
+            let list = |rows: usize, columns: usize, of: &dyn Fn(usize, usize) -> f32| -> Vec<f32> {
+                (0..rows * columns).map(|i| of(i / columns, i % columns)).collect()
+            };
+            let want = list(m, n, &|r, c| (0..k).map(|j| at(r, j) * bt(j, c)).sum());
+            let [a, turned_a] = [list(m, k, &at), list(k, m, &|r, c| at(c, r))];
+            let [b, turned_b] = [list(k, n, &bt), list(n, k, &|r, c| bt(c, r))];
+            for a in [Matrix::new(&a, m, k), Matrix::new(&turned_a, k, m).t()] {
+                for b in [Matrix::new(&b, k, n), Matrix::new(&turned_b, n, k).t()] {
+                    assert_eq!(matmul(&[(a, b)], 1.0), want, "{m}x{k} times {k}x{n}");
+                }
+            }
+        }
     }
 }

@@ -221,6 +221,14 @@ pub(crate) enum Simd {
 }
 
 impl Simd {
+    /// Whether it has wider vectors than the `gemm` crate uses.
+    pub(crate) fn beats_gemm(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self == Self::Avx512;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// The best of this CPU.
     pub(crate) fn detect() -> Self {
         #[cfg(target_arch = "x86_64")]
