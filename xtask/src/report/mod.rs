@@ -47,6 +47,8 @@ struct Part {
 /// An animated image.
 struct Clip {
     step: u64,
+    /// Side of the frames that a growing model had come to.
+    side: Option<u64>,
     bytes: Vec<u8>,
 }
 
@@ -78,7 +80,7 @@ impl Content {
         Ok(Self {
             differences: differences(&record, &config),
             folder: folder.display().to_string(),
-            clips: thin(run.samples(), CLIPS).into_iter().filter_map(|p| read_clip(&p)).collect(),
+            clips: clips(run.samples(), &stats),
             classes: class_rows(&run),
             parts: parts(folder),
             checkpoints: run.checkpoints().iter().map(|p| checkpoint(p)).collect(),
@@ -106,8 +108,28 @@ fn differences(record: &RunRecord, config: &serde_json::Value) -> Vec<String> {
     preset.map(|preset| diff(&preset, config)).unwrap_or_default()
 }
 
-fn read_clip(path: &Path) -> Option<Clip> {
-    Some(Clip { step: step_of(path)?, bytes: std::fs::read(path).ok()? })
+/// The clips that are shown: the last of each size of a growing model, and others evenly.
+fn clips(paths: Vec<PathBuf>, stats: &[StatsLine]) -> Vec<Clip> {
+    let side = |path: &PathBuf| side_at(stats, step_of(path)?);
+    let sides: Vec<Option<u64>> = paths.iter().map(side).collect();
+    let shown = shown(&sides);
+    let read = |(path, side): (PathBuf, Option<u64>)| {
+        Some(Clip { step: step_of(&path)?, side, bytes: std::fs::read(&path).ok()? })
+    };
+    let all = paths.into_iter().zip(sides).enumerate();
+    all.filter(|(i, _)| shown.contains(i)).filter_map(|(_, clip)| read(clip)).collect()
+}
+
+/// What a growing model logs as `side`, at a step.
+fn side_at(stats: &[StatsLine], step: u64) -> Option<u64> {
+    let until = stats.partition_point(|line| line.step <= step);
+    stats[..until].last()?.scalars.get("side").map(|side| *side as u64)
+}
+
+/// Which of the pictures with these sizes are shown.
+fn shown(sides: &[Option<u64>]) -> Vec<usize> {
+    let ends = (0..sides.len()).filter(|i| sides[*i].is_some() && sides.get(i + 1) != Some(&sides[*i]));
+    thin((0..sides.len()).collect(), CLIPS).into_iter().chain(ends).collect()
 }
 
 /// The pictures `samples-NAME.gif` and `.png` of a run, by name.
@@ -159,5 +181,23 @@ mod tests {
         let thinned = thin((0..100).collect(), 12);
         assert_eq!((thinned.len(), thinned[0], thinned[11]), (12, 0, 99));
         assert_eq!(thin(vec![1, 2], 12), [1, 2]);
+    }
+
+    #[test]
+    fn the_last_picture_of_each_size_is_shown() {
+        let sides: Vec<_> =
+            [(3, 4), (5, 8), (192, 16)].iter().flat_map(|(n, side)| vec![Some(*side); *n]).collect();
+        let shown = shown(&sides);
+        assert!([0, 2, 7, 199].iter().all(|i| shown.contains(i)) && shown.len() <= CLIPS + 3);
+        assert_eq!(super::shown(&[None; 3]), [0, 1, 2]);
+        let line = |step, side: f64| StatsLine {
+            step,
+            clips_seen: 0,
+            data_secs: 0.0,
+            step_secs: 0.0,
+            scalars: [("side".to_owned(), side)].into(),
+        };
+        let stats = [line(2, 4.0), line(4, 8.0)];
+        assert_eq!([1, 2, 3, 9].map(|step| side_at(&stats, step)), [None, Some(4), Some(4), Some(8)]);
     }
 }

@@ -1,7 +1,10 @@
 //! The HTML of a report.
 
+use std::time::Duration;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use indicatif::HumanDuration;
 
 use super::{Checkpoint, Clip, Content, Part, chart, median, series};
 use crate::registry;
@@ -37,12 +40,15 @@ pub fn html(content: &Content) -> String {
 
 /// How far the run is, in a sentence.
 fn state(content: &Content) -> String {
-    let steps = content.record.schedule.steps;
+    let schedule = &content.record.schedule;
+    // With a budget, the number of steps is a limit that no run is meant to reach.
+    let aim = match Duration::try_from_secs_f64(schedule.budget_secs) {
+        Ok(budget) if !budget.is_zero() => format!("steps in a budget of {}", HumanDuration(budget)),
+        _ => format!("of {} steps", schedule.steps),
+    };
     match content.stats.last() {
-        None => format!("{}: no step has been made yet, of {steps}", content.folder),
-        Some(line) => {
-            format!("{}: {} of {steps} steps, {} clips seen", content.folder, line.step, line.clips_seen)
-        }
+        None => format!("{}: no step has been made yet", content.folder),
+        Some(line) => format!("{}: {} {aim}, {} clips seen", content.folder, line.step, line.clips_seen),
     }
 }
 
@@ -53,9 +59,10 @@ fn clips(clips: &[Clip]) -> String {
     let figure = |c: &Clip| {
         let data = STANDARD.encode(&c.bytes);
         let step = c.step;
+        let size = c.side.map(|side| format!(", grown to {side}x{side}")).unwrap_or_default();
         format!(
             "<figure><img src=\"data:image/gif;base64,{data}\" alt=\"sample clips after step {step}\">\
-             <figcaption>step {step}</figcaption></figure>"
+             <figcaption>step {step}{size}</figcaption></figure>"
         )
     };
     // The newest is what one wants to see first.

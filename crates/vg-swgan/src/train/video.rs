@@ -254,6 +254,7 @@ impl Trainer for VideoTrainer {
         cx.log.tensor("gradient_penalty", &step.critic.gradient_penalty);
         cx.log.tensor("feature_penalty", &step.critic.feature_penalty);
         cx.log.number("lod", lod);
+        cx.log.number("side", height as f64);
         self.advance(n)
     }
 
