@@ -336,9 +336,10 @@ pub fn join(all: &[Tensor]) -> crate::Result<Tensor> {
     }
 }
 
-/// The elements of `x` in another shape.
+/// The elements of `x`, of any shape, in another shape of as many elements; a view where `x` is contiguous.
 ///
-/// As candle's `reshape`, which while a tape records hands gradients back as they are; candle itself would add each to zeros, twice.
+/// As candle's `reshape`; while a tape records, gradients are handed back as they are, where candle's backward pass would add each to
+/// zeros, twice.
 ///
 /// # Errors
 /// [`Error::Tensor`](crate::Error::Tensor) for a shape of another number of elements.

@@ -1,4 +1,4 @@
-//! The register-blocked matrix kernels under all convolutions.
+//! The register-blocked matrix kernels under all convolutions, and on CPUs with AVX-512 under the matrix products ([`super::matmul`]).
 //!
 //! Nothing is rearranged into patches. One operand is read where it lies, through offsets: its element `(row r, inner index k)` is
 //! `a[rows[r] + steps[k]]`, which describes the patches of any convolution in a padded block of its input. There are two kernels:
